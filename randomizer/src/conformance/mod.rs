@@ -1,0 +1,263 @@
+//! The kit that every mechanism must pass, and that must reject every planted mutant.
+//!
+//! [`check`] looks at a mechanism only through [`Law`]: it enumerates the declared law exactly, and holds the sampler's
+//! draws against it. Statistical verdicts use a Chernoff bound, which holds for every number of draws, so a correct
+//! sampler fails with probability at most [`FALSE_ALARM`] per run, and the seed is fixed.
+
+mod independence;
+mod scripted;
+
+use dashu_ratio::RBig;
+use hubbub_privacy::Payload;
+use rand_core::TryCryptoRng;
+use thiserror::Error;
+
+use crate::ExpBound;
+pub use scripted::{OutOfWords, ScriptedRng, SplitMix};
+
+/// The chance that [`check`] rejects a correct mechanism.
+pub const FALSE_ALARM: f64 = 1e-6;
+
+/// Draws per input: by the Chernoff bound, a coordinate of probability 0.2 or more whose law is off by 1 % is found out
+/// with probability above 0.99 (KL(1.01 p, p) = 1.25e-5 at p = 0.2, so n KL = 37 against a limit of about 20).
+const DRAWS: u32 = 3_000_000;
+
+/// A mechanism as the kit sees it: the declared law, the sampler, and the estimator.
+pub trait Law {
+    /// The number of inputs; they are `0..inputs`.
+    fn inputs(&self) -> u32;
+    /// All outputs, for domains small enough to enumerate.
+    fn outputs(&self) -> Vec<Payload>;
+    /// P(output | x), exactly, from the integers that the sampler reads.
+    fn probability(&self, x: u32, output: &Payload) -> RBig;
+    /// The sampler.
+    ///
+    /// # Errors
+    /// The generator's.
+    fn randomize<R: TryCryptoRng + ?Sized>(&self, x: u32, rng: &mut R) -> Result<Payload, R::Error>;
+    /// The number of counters that reports are folded into.
+    fn counters(&self) -> usize;
+    /// The counters that an output adds to.
+    fn support(&self, output: &Payload) -> Vec<u32>;
+    /// The number of statistics that the estimator claims to be unbiased for.
+    fn statistics(&self) -> u32;
+    /// The value of a statistic for a device with truth `x`.
+    fn truth(&self, statistic: u32, x: u32) -> RBig;
+    /// What one report adds to the (per-report) estimate of a statistic.
+    fn contribution(&self, statistic: u32, output: &Payload) -> RBig;
+    /// How far rounding may move an estimate; zero for exact estimators.
+    fn estimator_error(&self) -> RBig {
+        RBig::ZERO
+    }
+}
+
+/// What a mechanism got wrong.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum Violation {
+    /// The probabilities of an input do not sum to one.
+    #[error("the probabilities of input {input} sum to {sum}")]
+    Total {
+        /// The input.
+        input: u32,
+        /// Their sum.
+        sum: String,
+    },
+    /// An output distinguishes two inputs better than epsilon allows.
+    #[error("output {output:?}: the likelihoods of inputs {likely} and {unlikely} differ by more than e^epsilon")]
+    Privacy {
+        /// The output.
+        output: Payload,
+        /// The input that makes it most likely.
+        likely: u32,
+        /// The input that makes it least likely.
+        unlikely: u32,
+    },
+    /// The estimator is biased.
+    #[error("statistic {statistic} of input {input} is estimated as {estimate}, not {truth}")]
+    Bias {
+        /// The statistic.
+        statistic: u32,
+        /// The input.
+        input: u32,
+        /// The mean of the estimate over all outputs.
+        estimate: String,
+        /// What it should be.
+        truth: String,
+    },
+    /// The sampler gave an output that the law does not know.
+    #[error("input {input} gave {output:?}, which the law excludes")]
+    Impossible {
+        /// The input.
+        input: u32,
+        /// The output.
+        output: Payload,
+    },
+    /// The sampler's frequency of a counter contradicts the law.
+    #[error(
+        "input {input}: counter {counter} was hit {hits} times in {draws} draws, where the law expects {expected:.1}"
+    )]
+    Frequency {
+        /// The input.
+        input: u32,
+        /// The counter.
+        counter: u32,
+        /// How often it was hit.
+        hits: u32,
+        /// How many reports were drawn.
+        draws: u32,
+        /// The law's expectation.
+        expected: f64,
+    },
+    /// The sampler's frequency of a whole output contradicts the law.
+    #[error("input {input}: output {output:?} came {hits} times in {draws} draws, where the law expects {expected:.1}")]
+    Joint {
+        /// The input.
+        input: u32,
+        /// The output.
+        output: Payload,
+        /// How often it came.
+        hits: u32,
+        /// How many reports were drawn.
+        draws: u32,
+        /// The law's expectation.
+        expected: f64,
+    },
+    /// Successive reports depend on each other.
+    #[error(
+        "input {input}: successive reports agree {hits} times in {draws} pairs, where independence expects {expected:.1}"
+    )]
+    Dependent {
+        /// The input.
+        input: u32,
+        /// How often two successive reports were equal.
+        hits: u32,
+        /// How many pairs were drawn.
+        draws: u32,
+        /// The expectation of independent reports.
+        expected: f64,
+    },
+}
+
+/// Everything that is checked, on a mechanism whose outputs can be enumerated.
+///
+/// # Errors
+/// The first violation found.
+pub fn check<M: Law>(mechanism: &M, bound: &ExpBound, seed: u64) -> Result<(), Violation> {
+    check_privacy(mechanism, bound)?;
+    check_unbiased(mechanism)?;
+    check_sampler(mechanism, seed)?;
+    independence::check(mechanism, seed ^ 0x5eed)
+}
+
+/// Exact privacy: every output, every pair of inputs; and every input's probabilities sum to one.
+///
+/// # Errors
+/// The first violation found.
+pub fn check_privacy<M: Law>(mechanism: &M, bound: &ExpBound) -> Result<(), Violation> {
+    let outputs = mechanism.outputs();
+    for input in 0..mechanism.inputs() {
+        let sum = sum(outputs.iter().map(|output| mechanism.probability(input, output)));
+        if sum != RBig::ONE {
+            return Err(Violation::Total { input, sum: sum.to_string() });
+        }
+    }
+    let limit = bound.to_ratio();
+    for output in outputs {
+        let law: Vec<RBig> = (0..mechanism.inputs()).map(|x| mechanism.probability(x, &output)).collect();
+        let by_likelihood = |a: &u32, b: &u32| law[*a as usize].cmp(&law[*b as usize]);
+        let likely = (0..mechanism.inputs()).max_by(by_likelihood).unwrap_or(0);
+        let unlikely = (0..mechanism.inputs()).min_by(by_likelihood).unwrap_or(0);
+        if law[likely as usize] > &limit * &law[unlikely as usize] {
+            return Err(Violation::Privacy { output, likely, unlikely });
+        }
+    }
+    Ok(())
+}
+
+/// Exact unbiasedness: the mean of the estimate over all outputs, for every input and statistic.
+///
+/// # Errors
+/// The first violation found.
+pub fn check_unbiased<M: Law>(mechanism: &M) -> Result<(), Violation> {
+    let outputs = mechanism.outputs();
+    let error = mechanism.estimator_error();
+    for input in 0..mechanism.inputs() {
+        let law: Vec<RBig> = outputs.iter().map(|output| mechanism.probability(input, output)).collect();
+        for statistic in 0..mechanism.statistics() {
+            let estimate =
+                sum(outputs.iter().zip(&law).map(|(output, p)| p * mechanism.contribution(statistic, output)));
+            let truth = mechanism.truth(statistic, input);
+            if &estimate > &(&truth + &error) || &estimate + &error < truth {
+                return Err(Violation::Bias {
+                    statistic,
+                    input,
+                    estimate: estimate.to_string(),
+                    truth: truth.to_string(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The sampler against the exact law: every input, every counter, and every whole output.
+///
+/// # Errors
+/// The first violation found.
+pub fn check_sampler<M: Law>(mechanism: &M, seed: u64) -> Result<(), Violation> {
+    let mut rng = SplitMix::new(seed);
+    let outputs = mechanism.outputs();
+    let tests = f64::from(mechanism.inputs()) * (mechanism.counters() + outputs.len()) as f64;
+    let limit = (2.0 * tests / (FALSE_ALARM / 2.0)).ln();
+    let draws = DRAWS / mechanism.inputs();
+    for input in 0..mechanism.inputs() {
+        let mut hits = std::collections::BTreeMap::<Vec<u32>, u32>::new();
+        for _ in 0..draws {
+            let Ok(output) = mechanism.randomize(input, &mut rng);
+            *hits.entry(mechanism.support(&output)).or_default() += 1;
+        }
+        let mut per_counter = vec![0u32; mechanism.counters()];
+        for (support, count) in &hits {
+            for &counter in support {
+                per_counter[counter as usize] += count;
+            }
+        }
+        let mut expected = vec![0.0; mechanism.counters()];
+        for output in &outputs {
+            let p = mechanism.probability(input, output).to_f64().value();
+            let support = mechanism.support(output);
+            support.iter().for_each(|&counter| expected[counter as usize] += p);
+            let count = hits.remove(&support).unwrap_or(0);
+            if contradicts(count, draws, p, limit) {
+                let expected = p * f64::from(draws);
+                return Err(Violation::Joint { input, output: output.clone(), hits: count, draws, expected });
+            }
+        }
+        if let Some(support) = hits.into_keys().next() {
+            return Err(Violation::Impossible { input, output: Payload::List(support) });
+        }
+        for (counter, (&count, &p)) in per_counter.iter().zip(&expected).enumerate() {
+            if contradicts(count, draws, p, limit) {
+                let (counter, expected) = (counter as u32, p * f64::from(draws));
+                return Err(Violation::Frequency { input, counter, hits: count, draws, expected });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn sum(terms: impl Iterator<Item = RBig>) -> RBig {
+    terms.fold(RBig::ZERO, |sum, term| sum + term)
+}
+
+/// Whether `hits` of `draws` contradict probability `p`: n KL(hits/n, p) > limit. For every n, a binomial variable exceeds
+/// this with probability at most 2 e^-limit (Chernoff; Hoeffding 1963, theorem 1).
+fn contradicts(hits: u32, draws: u32, p: f64, limit: f64) -> bool {
+    let n = f64::from(draws);
+    let q = f64::from(hits) / n;
+    let part = |q: f64, p: f64| if q > 0.0 { q * (q / p).ln() } else { 0.0 };
+    // Sums of rounded probabilities may pass 1 by an ulp.
+    let p = p.clamp(f64::MIN_POSITIVE, 1.0);
+    let divergence = part(q, p) + part(1.0 - q, (1.0 - p).max(f64::MIN_POSITIVE));
+    n * divergence > limit
+}

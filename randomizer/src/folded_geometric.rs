@@ -1,0 +1,321 @@
+//! The folded geometric mechanism: counts ("count perturbation").
+//!
+//! **Law.** x is clamped to 0..=C. The report y has weight proportional to alpha^|y-x| on 0..=C, with the tails beyond 0
+//! and C folded onto the ends, alpha = e^(-epsilon/C): weights alpha^x/(1+alpha) at y = 0, alpha^(C-x)/(1+alpha) at
+//! y = C, (1-alpha)/(1+alpha) alpha^|y-x| between. As integers: alpha is rounded down to 64 bits and then up by 2^-50
+//! (towards more noise), every weight is floored at 2^64 scale, and what is missing to 2^64 goes to the diagonal.
+//!
+//! **Privacy.** Neighbouring truths change a weight by a factor alpha at most, so any two by alpha^-C = e^epsilon. For the
+//! integers this is not argued but checked by enumeration when the table is built: for each output y,
+//! max over x of w_x(y) <= E_lo min over x of w_x(y).
+//!
+//! **Estimator.** For any function f of the truth, g(y) = [(1+alpha^2) f(y) - alpha (f(y-1) + f(y+1))]/(1-alpha)^2 inside
+//! and g(0) = [f(0) - alpha f(1)]/(1-alpha), g(C) = [f(C) - alpha f(C-1)]/(1-alpha) at the ends has mean f(x) over the
+//! reports of x. For f(x) = x: g(y) = y inside, -alpha/(1-alpha) at 0, C + alpha/(1-alpha) at C. The integer table deviates
+//! from the real weights by less than 2^-55, which the conformance kit measures exactly.
+//!
+//! **Wire.** y. **One report reveals** y, which is the truth plus noise of standard deviation about 1.4 C/epsilon, folded.
+//!
+//! **Source.** Ghosh, Roughgarden, Sundararajan, "Universally utility-maximizing privacy mechanisms", STOC 2009 (SIAM J.
+//! Comput. 41(6), 2012), section 2, with the range of the count as sensitivity.
+
+use std::collections::BTreeMap;
+
+use dashu_int::UBig;
+use dashu_ratio::RBig;
+use hubbub_privacy::{Counters, Payload};
+use rand_core::TryCryptoRng;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::conformance::Law;
+use crate::exact::{ExpBound, floor_exp_negative, ratio};
+use crate::mechanism::PayloadError;
+
+const MILLION: u64 = 1_000_000;
+/// What alpha is raised by, in units of 2^-64: 2^-50, so that flooring weights can never break the bound.
+const ALPHA_SLACK: u64 = 1 << 14;
+
+/// Why no table can be built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BoundExceeded;
+
+/// The folded geometric mechanism on 0..=C.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoldedGeometric {
+    max: u32,
+    /// alpha 2^64.
+    alpha: u64,
+    /// For each x, the sums of w_x(0..=y) for y in 0..C; the last sum is 2^64 and is not stored.
+    cumulative: Vec<Vec<u64>>,
+}
+
+impl FoldedGeometric {
+    /// The mechanism for counts up to `max` = C (1 to 255) at an epsilon above 0.
+    ///
+    /// # Errors
+    /// [`BoundExceeded`] when the integer table would leak more than epsilon; it is checked, entry by entry.
+    pub fn new(epsilon: hubbub_privacy::Epsilon, max: u32) -> Result<Self, BoundExceeded> {
+        assert!((1..=255).contains(&max), "counts are told apart up to 255");
+        let numerator = UBig::from(epsilon.millionths());
+        let denominator = UBig::from(MILLION) * UBig::from(max);
+        let alpha = floor_exp_negative(&numerator, &denominator, 64) + UBig::from(ALPHA_SLACK);
+        let alpha = u64::try_from(alpha).map_err(|_| BoundExceeded)?;
+        let rows = weights(alpha, max);
+        let mechanism = Self { max, alpha, cumulative: rows.iter().map(|row| running_sums(row)).collect() };
+        let bound = ExpBound::new(epsilon);
+        let within = (0..=max).all(|y| {
+            let (most, least) = mechanism.extremes(y);
+            UBig::from(mechanism.weight(most, y)) << 128 <= bound.numerator() * UBig::from(mechanism.weight(least, y))
+        });
+        if within { Ok(mechanism) } else { Err(BoundExceeded) }
+    }
+
+    /// C, the largest count.
+    pub const fn max(&self) -> u32 {
+        self.max
+    }
+
+    /// P(y | x).
+    pub fn probability(&self, x: u32, y: u32) -> f64 {
+        self.weight(x, y) as f64 / 2f64.powi(64)
+    }
+
+    /// g with E[g(y) | x] = target(x) for every x in 0..=C: averaged over reports it estimates the mean of `target` over
+    /// the population without bias. C + 1 values.
+    pub fn unbiased(&self, target: impl Fn(u32) -> f64) -> Vec<f64> {
+        let scale = 2f64.powi(64);
+        let alpha = self.alpha as f64 / scale;
+        let beta = self.alpha.wrapping_neg() as f64 / scale; // 1 - alpha without cancellation
+        let last = self.max;
+        (0..=last)
+            .map(|y| match y {
+                0 => target(0) + alpha / beta * (target(0) - target(1)),
+                y if y == last => target(y) + alpha / beta * (target(y) - target(y - 1)),
+                y => target(y) + alpha / (beta * beta) * (2.0 * target(y) - target(y - 1) - target(y + 1)),
+            })
+            .collect()
+    }
+
+    /// By how many honest devices one forged report can move a mean, in units of the largest count: the spread of g over
+    /// that of the truth.
+    pub fn poisoning_gain(&self) -> f64 {
+        let g = self.unbiased(f64::from);
+        (g[self.max as usize] - g[0]) / f64::from(self.max)
+    }
+
+    /// The largest likelihood ratio, with the inputs and the output that attain it.
+    pub fn worst_case(&self) -> (RBig, u32, u32, u32) {
+        let worst = (0..=self.max).map(|y| {
+            let (most, least) = self.extremes(y);
+            (ratio(self.weight(most, y), self.weight(least, y)), most, least, y)
+        });
+        worst.max_by(|a, b| a.0.cmp(&b.0)).expect("there are at least two outputs")
+    }
+
+    pub(crate) fn parameters(&self) -> BTreeMap<String, Value> {
+        BTreeMap::from([
+            ("max".to_owned(), json!(self.max)),
+            ("alpha_2_64".to_owned(), json!(self.alpha.to_string())),
+            ("weights_sha256".to_owned(), json!(self.digest())),
+        ])
+    }
+
+    pub(crate) fn check(&self, payload: &Payload) -> Result<(), PayloadError> {
+        match payload {
+            Payload::Number(y) if *y <= self.max => Ok(()),
+            Payload::Number(y) => Err(PayloadError::Range { index: *y, size: self.counters() }),
+            Payload::List(_) => Err(PayloadError::Shape { expected: "a number" }),
+        }
+    }
+
+    /// w_x(y), out of 2^64.
+    fn weight(&self, x: u32, y: u32) -> u64 {
+        let row = &self.cumulative[x as usize];
+        let before = if y == 0 { 0 } else { row[y as usize - 1] };
+        row.get(y as usize).map_or(before.wrapping_neg(), |sum| sum - before)
+    }
+
+    /// The inputs that make `y` most and least likely.
+    fn extremes(&self, y: u32) -> (u32, u32) {
+        let most = (0..=self.max).max_by_key(|&x| self.weight(x, y)).expect("there are inputs");
+        let least = (0..=self.max).min_by_key(|&x| self.weight(x, y)).expect("there are inputs");
+        (most, least)
+    }
+
+    /// SHA-256 of all weights, row by row, each as eight bytes big-endian.
+    fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        for x in 0..=self.max {
+            for y in 0..=self.max {
+                hash.update(self.weight(x, y).to_be_bytes());
+            }
+        }
+        let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("sha256:{hex}")
+    }
+}
+
+/// The rows w_x(0..=C), each with sum 2^64.
+fn weights(alpha: u64, max: u32) -> Vec<Vec<u64>> {
+    let one = UBig::ONE << 64;
+    let alpha = UBig::from(alpha);
+    // With alpha = a / 2^64: alpha^n/(1+alpha) 2^64 = a^n / (2^(64 n) (2^64 + a)) 2^128, and likewise inside.
+    let (plus, minus) = (&one + &alpha, &one - &alpha);
+    let mut ends = Vec::new();
+    let mut inner = Vec::new();
+    let mut power = UBig::ONE;
+    for n in 0..=max as usize {
+        let denominator = &plus << (64 * n);
+        let end = (&power << 128) / &denominator;
+        let inside = ((&power * &minus) << 64) / &denominator;
+        ends.push(u64::try_from(end).expect("below 2^64, because 1 + alpha > 1"));
+        inner.push(u64::try_from(inside).expect("below 2^64, because (1-alpha)/(1+alpha) < 1"));
+        power = power * &alpha;
+    }
+    let last = max as usize;
+    let mut rows = Vec::new();
+    for x in 0..=last {
+        let mut row: Vec<u64> = (0..=last)
+            .map(|y| match y {
+                0 => ends[x],
+                y if y == last => ends[last - x],
+                y => inner[y.abs_diff(x)],
+            })
+            .collect();
+        let sum: u128 = row.iter().map(|&weight| u128::from(weight)).sum();
+        row[x] += u64::try_from((1u128 << 64) - sum).expect("flooring loses less than one unit per entry");
+        rows.push(row);
+    }
+    rows
+}
+
+fn running_sums(row: &[u64]) -> Vec<u64> {
+    let (_, all_but_last) = row.split_last().expect("a row has at least two weights");
+    let sums = all_but_last.iter().scan(0u64, |sum, &weight| {
+        *sum += weight;
+        Some(*sum)
+    });
+    sums.collect()
+}
+
+impl Law for FoldedGeometric {
+    fn inputs(&self) -> u32 {
+        self.max + 1
+    }
+
+    fn outputs(&self) -> Vec<Payload> {
+        (0..=self.max).map(Payload::Number).collect()
+    }
+
+    fn probability(&self, x: u32, output: &Payload) -> RBig {
+        match output {
+            Payload::Number(y) => ratio(self.weight(x, *y), UBig::ONE << 64),
+            Payload::List(_) => RBig::ZERO,
+        }
+    }
+
+    fn randomize<R: TryCryptoRng + ?Sized>(&self, x: u32, rng: &mut R) -> Result<Payload, R::Error> {
+        let word = rng.try_next_u64()?;
+        // All C comparisons are made whatever the word, so the work does not depend on the value.
+        let y = self.cumulative[x as usize].iter().map(|&sum| u32::from(sum <= word)).sum();
+        Ok(Payload::Number(y))
+    }
+
+    fn counters(&self) -> usize {
+        self.max as usize + 1
+    }
+
+    fn support(&self, output: &Payload) -> Vec<u32> {
+        match output {
+            Payload::Number(y) => vec![*y],
+            Payload::List(_) => Vec::new(),
+        }
+    }
+
+    fn statistics(&self) -> u32 {
+        1
+    }
+
+    fn truth(&self, _mean: u32, x: u32) -> RBig {
+        RBig::from(x)
+    }
+
+    fn contribution(&self, _mean: u32, output: &Payload) -> RBig {
+        let Payload::Number(y) = output else { return RBig::ZERO };
+        RBig::try_from(self.unbiased(f64::from)[*y as usize]).expect("g is finite")
+    }
+
+    fn estimator_error(&self) -> RBig {
+        // g is computed in f64; 2^-30 of a count is far below any noise.
+        ratio(1u8, UBig::ONE << 30)
+    }
+}
+
+impl FoldedGeometric {
+    /// The unbiased mean of the population, from `counters` with at least one report.
+    pub fn mean(&self, counters: &Counters) -> f64 {
+        let g = self.unbiased(f64::from);
+        let sum: f64 = counters.counts.iter().zip(g).map(|(&count, g)| count as f64 * g).sum();
+        sum / counters.reports as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{self, ScriptedRng};
+
+    fn mechanism(epsilon: &str, max: u32) -> FoldedGeometric {
+        FoldedGeometric::new(epsilon.parse().unwrap(), max).unwrap()
+    }
+
+    #[test]
+    fn it_conforms() {
+        for (epsilon, max) in [("1", 1), ("0.5", 2), ("2", 5), ("4", 20)] {
+            let bound = ExpBound::new(epsilon.parse().unwrap());
+            conformance::check(&mechanism(epsilon, max), &bound, 11).unwrap();
+        }
+    }
+
+    #[test]
+    fn every_table_below_the_ceiling_can_be_built() {
+        for epsilon in ["0.000001", "0.01", "1", "4"] {
+            for max in [1, 2, 3, 50, 255] {
+                mechanism(epsilon, max);
+            }
+        }
+    }
+
+    #[test]
+    fn a_table_that_would_leak_is_refused() {
+        // At epsilon 16 the smallest weights have so few bits that flooring them costs more than the slack of alpha.
+        assert_eq!(FoldedGeometric::new("16".parse().unwrap(), 255), Err(BoundExceeded));
+    }
+
+    #[test]
+    fn the_search_splits_exactly_at_the_sums() {
+        let mechanism = mechanism("1", 3);
+        for x in 0..=3 {
+            let sums = &mechanism.cumulative[x as usize];
+            for (y, &sum) in sums.iter().enumerate() {
+                let y = y as u32;
+                for (word, expected) in [(sum - 1, y), (sum, y + 1)] {
+                    let report = mechanism.randomize(x, &mut ScriptedRng::new([word]));
+                    assert_eq!(report, Ok(Payload::Number(expected)), "x {x}, word {word}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_function_of_the_truth_has_an_unbiased_estimate() {
+        let mechanism = mechanism("1.5", 30);
+        let square = |x: u32| f64::from(x * x);
+        let g = mechanism.unbiased(square);
+        for x in 0..=30 {
+            let mean: f64 = (0..=30).map(|y| mechanism.probability(x, y) * g[y as usize]).sum();
+            assert!((mean - square(x)).abs() < 1e-8, "{x}: {mean}");
+        }
+    }
+}
