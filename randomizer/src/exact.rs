@@ -142,9 +142,9 @@ mod tests {
 
     #[test]
     fn negative_exponents_are_reciprocals() {
-        let half = floor_exp_negative(&UBig::from(693_147u32), &UBig::from(MILLION), 64);
-        let half: f64 = half.to_f64().value() / 2f64.powi(64);
-        assert!((half - (-0.693147f64).exp()).abs() < 1e-15);
+        let small = floor_exp_negative(&UBig::from(1_250_000u32), &UBig::from(MILLION), 64);
+        let small: f64 = small.to_f64().value() / 2f64.powi(64);
+        assert!((small - (-1.25f64).exp()).abs() < 1e-15);
     }
 
     #[test]

@@ -171,7 +171,7 @@ fn weights(alpha: u64, max: u32) -> Vec<Vec<u64>> {
         let inside = ((&power * &minus) << 64) / &denominator;
         ends.push(u64::try_from(end).expect("below 2^64, because 1 + alpha > 1"));
         inner.push(u64::try_from(inside).expect("below 2^64, because (1-alpha)/(1+alpha) < 1"));
-        power = power * &alpha;
+        power *= &alpha;
     }
     let last = max as usize;
     let mut rows = Vec::new();

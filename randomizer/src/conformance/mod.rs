@@ -187,7 +187,7 @@ pub fn check_unbiased<M: Law>(mechanism: &M) -> Result<(), Violation> {
             let estimate =
                 sum(outputs.iter().zip(&law).map(|(output, p)| p * mechanism.contribution(statistic, output)));
             let truth = mechanism.truth(statistic, input);
-            if &estimate > &(&truth + &error) || &estimate + &error < truth {
+            if estimate > (&truth + &error) || &estimate + &error < truth {
                 return Err(Violation::Bias {
                     statistic,
                     input,
