@@ -1,1 +1,22 @@
-fn main() {}
+//! `hubbub`: the tool of analysts, reviewers and publishers.
+
+mod cli;
+mod clock;
+mod demo;
+mod exit;
+mod filters;
+mod registry;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match cli::run(cli::Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("hubbub: {failure}");
+            failure.exit().into()
+        }
+    }
+}

@@ -21,7 +21,7 @@ mod two_level;
 pub mod uniform;
 
 pub use exact::ExpBound;
-pub use folded_geometric::FoldedGeometric;
+pub use folded_geometric::{BoundExceeded, FoldedGeometric};
 pub use mechanism::{Mechanism, PayloadError};
 pub use plan::{Plan, PlanError};
 pub use release::{ReleaseError, release};

@@ -1,0 +1,164 @@
+//! The command line, and which function each command calls.
+
+use std::io::{stdin, stdout};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use hubbub_privacy::{Period, registry::read};
+use hubbub_randomizer::Plan;
+
+use crate::exit::Failure;
+use crate::filters::{self, Randomness};
+use crate::{clock, demo, registry};
+
+/// Opt-in metrics under local differential privacy: the tool of analysts, reviewers and publishers.
+///
+/// Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 input/output, 4 something needed is unavailable.
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Turn true values (one a line on stdin) into randomized reports (one JSON object a line on stdout)
+    ///
+    /// A value is `true` or `false`, a label, an integer, or a JSON array for a set; an empty line is absent; an unlisted
+    /// label becomes the metric's `other`. A line of the wrong type stops with exit 2.
+    Randomize(Randomize),
+    /// Add reports (one a line on stdin) to counters, as the server does
+    ///
+    /// The same id is counted once. A bad line stops with exit 2, naming it, and nothing is written.
+    Fold(Fold),
+    /// Turn counters into unbiased estimates with errors and intervals, as Parquet
+    Estimate(Estimate),
+    /// Look at a registry of metrics
+    #[command(subcommand)]
+    Registry(RegistryCommand),
+    /// Run the whole pipeline on this machine: daemon, server, simulated devices, estimates beside the truth
+    Demo(Demo),
+}
+
+#[derive(Args)]
+struct Randomize {
+    /// The directory of the registry
+    #[arg(long, value_name = "DIR")]
+    registry: PathBuf,
+    /// The metric's full name
+    #[arg(long, value_name = "NAME")]
+    metric: String,
+    /// The ISO week to report about, such as 2026-W47 [default: the last one that is over]
+    #[arg(long, value_name = "PERIOD")]
+    period: Option<Period>,
+    /// Draw everything, ids too, from a ChaCha20 generator with this seed, for tests: the reports protect nobody
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+#[derive(Args)]
+struct Fold {
+    /// The directory of the registry
+    #[arg(long, value_name = "DIR")]
+    registry: PathBuf,
+    /// The counters directory to write
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+#[derive(Args)]
+struct Estimate {
+    /// The directory of the registry
+    #[arg(long, value_name = "DIR")]
+    registry: PathBuf,
+    /// The counters directory to read
+    #[arg(long, value_name = "DIR")]
+    counters: PathBuf,
+    /// The estimates directory to write
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Sum the weeks of this range, both included, such as 2026-W44..2026-W47
+    #[arg(long, value_name = "FROM..TO", value_parser = parse_range)]
+    pool: Option<(Period, Period)>,
+    /// Print the rows as one JSON array on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum RegistryCommand {
+    /// Find everything that is wrong with a registry; exit 1 if anything is
+    Check(Check),
+}
+
+#[derive(Args)]
+struct Check {
+    /// The directory of the registry
+    #[arg(value_name = "DIR", default_value = "metrics", conflicts_with = "registry")]
+    directory: PathBuf,
+    /// The directory of the registry, as the filters name it
+    #[arg(long, value_name = "DIR")]
+    registry: Option<PathBuf>,
+    /// Judge as of this day instead of today
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    date: Option<chrono::NaiveDate>,
+    /// Print the findings as one JSON array on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `hubbub demo` is asked to do.
+#[derive(Args)]
+pub struct Demo {
+    /// Simulated devices beside this machine
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub devices: u32,
+    /// Where everything goes; an earlier demo there is replaced
+    #[arg(long, value_name = "DIR", default_value = "demo-out")]
+    pub out: PathBuf,
+    /// The seed of the simulated devices; this machine's own report is always drawn from the operating system
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+    /// The directory of the registry
+    #[arg(long, value_name = "DIR", default_value = "metrics")]
+    pub registry: PathBuf,
+}
+
+fn parse_range(text: &str) -> Result<(Period, Period), String> {
+    let (from, to) = text.split_once("..").ok_or("write FROM..TO, such as 2026-W44..2026-W47")?;
+    let week = |text: &str| text.parse::<Period>().map_err(|error| error.to_string());
+    let (from, to) = (week(from)?, week(to)?);
+    if from > to { Err(format!("{from} is later than {to}")) } else { Ok((from, to)) }
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// [`Failure`], which knows its exit code.
+pub fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::Randomize(Randomize { registry, metric, period, seed }) => {
+            let plan = Plan::new(read(&registry)?);
+            let period = period.unwrap_or_else(|| Period::containing(clock::now_s()).previous());
+            let randomness = seed.map_or(Randomness::OperatingSystem, Randomness::Seed);
+            filters::randomize(&plan, &metric, period, randomness, stdin().lock(), stdout().lock())?;
+        }
+        Command::Fold(Fold { registry, out }) => {
+            let plan = Plan::new(read(&registry)?);
+            let files = filters::fold(&plan, &out, stdin().lock())?;
+            files.iter().for_each(|file| eprintln!("wrote {}", file.display()));
+        }
+        Command::Estimate(Estimate { registry, counters, out, pool, json }) => {
+            let plan = Plan::new(read(&registry)?);
+            filters::estimate(&plan, &counters, &out, pool, json, stdout().lock())?;
+        }
+        Command::Registry(RegistryCommand::Check(Check { directory, registry, date, json })) => {
+            let now_s =
+                date.map_or_else(clock::now_s, |date| date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp());
+            registry::check(&registry.unwrap_or(directory), now_s, json, stdout().lock())?;
+        }
+        Command::Demo(request) => demo::run(&request, clock::now_s())?,
+    }
+    Ok(())
+}

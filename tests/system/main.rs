@@ -1,0 +1,13 @@
+//! What no crate can check alone: the layering, the route of a report, tidiness, and the whole pipeline through the
+//! shipped programs.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod demo;
+mod documents;
+mod filters;
+mod layering;
+mod programs;
+mod registry;
+mod route;
+mod sources;
+mod tidy;

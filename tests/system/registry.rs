@@ -1,0 +1,52 @@
+//! The distribution's own registry, and what `hubbub registry check` says of others.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::programs::{hubbub, stderr_of, stdout_of, text};
+use crate::sources::root;
+
+/// A day on which the shipped registry is in force.
+const IN_FORCE: &str = "2026-11-23";
+
+#[test]
+fn the_starting_set_passes_its_own_check() {
+    let metrics = root().join("metrics");
+    let output = hubbub(&["registry", "check", text(&metrics), "--date", IN_FORCE], b"");
+    let said = stdout_of(&output);
+    let count: usize = said.split(" metrics, no defects").next().unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(count >= 12, "{said}");
+    let output = hubbub(&["registry", "check", "--json", "--registry", text(&metrics), "--date", IN_FORCE], b"");
+    assert_eq!(stdout_of(&output), "[]\n");
+}
+
+#[test]
+fn approvals_end_a_year_later() {
+    let metrics = root().join("metrics");
+    let output = hubbub(&["registry", "check", text(&metrics), "--date", "2028-01-01"], b"");
+    assert!(stderr_of(&output, 1).contains("[expired]"));
+}
+
+#[test]
+fn a_bad_registry_fails_with_file_line_and_remedy() {
+    let directory = tempfile::tempdir().unwrap();
+    let bad = root().join("privacy/tests/registry/bad/decimal-string.toml");
+    fs::copy(bad, directory.path().join("app.toml")).unwrap();
+    let output = hubbub(&["registry", "check", text(directory.path())], b"");
+    let said = stderr_of(&output, 1);
+    assert!(said.contains("app.toml:27: [decimal-string] org.example.App.panel_opened: epsilon is a TOML float"), "{said}");
+    let output = hubbub(&["registry", "check", "--json", text(directory.path())], b"");
+    let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((findings[0]["code"].as_str(), findings[0]["line"].as_u64()), (Some("decimal-string"), Some(27)));
+    // A filter refuses it as bad input.
+    let out = directory.path().join("out");
+    let output = hubbub(&["fold", "--registry", text(directory.path()), "--out", text(&out)], b"");
+    assert!(stderr_of(&output, 2).contains("app.toml:27"));
+}
+
+#[test]
+fn a_missing_registry_is_an_input_output_error() {
+    let output = hubbub(&["registry", "check", "/nonexistent/metrics"], b"");
+    assert!(stderr_of(&output, 3).contains("/nonexistent/metrics"));
+}
