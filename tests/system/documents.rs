@@ -35,7 +35,9 @@ fn every_command_of_the_help_is_in_the_readme() {
 #[test]
 fn every_exit_code_in_the_help_is_the_documented_one() {
     let help = stdout_of(&hubbub(&["--help"], b""));
-    for code in ["0 done", "1 a check failed", "2 bad input or usage", "3 input/output", "4 something needed is unavailable"] {
+    for code in
+        ["0 done", "1 a check failed", "2 bad input or usage", "3 input/output", "4 something needed is unavailable"]
+    {
         assert!(help.contains(code) && read("README.md").contains(code), "{code}");
     }
 }

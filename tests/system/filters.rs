@@ -67,7 +67,8 @@ impl Bench {
 
     fn randomize(&self, metric: &str, seed: &str, lines: &str) -> Vec<u8> {
         let registry = self.registry();
-        let arguments = ["randomize", "--registry", &registry, "--metric", metric, "--seed", seed, "--period", "2026-W46"];
+        let arguments =
+            ["randomize", "--registry", &registry, "--metric", metric, "--seed", seed, "--period", "2026-W46"];
         let output = hubbub(&arguments, lines.as_bytes());
         stdout_of(&output).into_bytes()
     }
@@ -138,7 +139,8 @@ fn counts_and_booleans_come_back_too() {
     bench.fold("counters", &reports);
     let rows = bench.estimate("counters", "estimates", &[]);
     let row = |metric: &str, statistic: &str, value: Option<&str>| {
-        let same = |row: &&Value| row["metric"] == metric && row["statistic"] == statistic && row["value"].as_str() == value;
+        let same =
+            |row: &&Value| row["metric"] == metric && row["statistic"] == statistic && row["value"].as_str() == value;
         rows.iter().find(same).unwrap()
     };
     for (row, truth) in [
@@ -160,7 +162,8 @@ fn a_seed_fixes_every_byte_and_no_seed_none() {
     assert_eq!(once, bench.randomize("test.colour", "7", &lines));
     assert_ne!(once, bench.randomize("test.colour", "8", &lines));
     let registry = bench.registry();
-    let unseeded = || hubbub(&["randomize", "--registry", &registry, "--metric", "test.colour"], lines.as_bytes()).stdout;
+    let unseeded =
+        || hubbub(&["randomize", "--registry", &registry, "--metric", "test.colour"], lines.as_bytes()).stdout;
     assert_ne!(unseeded(), unseeded());
     let first: Value = serde_json::from_slice(once.split(|&byte| byte == b'\n').next().unwrap()).unwrap();
     assert_eq!((first["v"].as_u64(), first["metric"].as_u64(), first["version"].as_u64()), (Some(1), Some(1), Some(3)));
@@ -214,7 +217,10 @@ fn bad_lines_stop_with_their_number_and_write_nothing() {
         (good.replace("\"version\":1", "\"version\":2"), "line 2: metric test.dark has version 1"),
         (good.replace("\"v\":1", "\"v\":2"), "line 2: report format 2"),
         (good.replace("\"v\":1", "\"v\":1,\"who\":\"me\""), "line 2: not a report: unknown field `who`"),
-        (good.replace("\"report\":[0]", "\"report\":[2]").replace("\"report\":[1]", "\"report\":[2]"), "line 2: metric test.dark: index 2 is not below 2"),
+        (
+            good.replace("\"report\":[0]", "\"report\":[2]").replace("\"report\":[1]", "\"report\":[2]"),
+            "line 2: metric test.dark: index 2 is not below 2",
+        ),
         (good.replace("W46", "W99"), "line 2: `period`"),
         (good[..50].to_owned(), "line 2: not a report"),
     ] {
@@ -241,7 +247,8 @@ fn places_that_cannot_be_read_or_written_are_named() {
     assert!(stderr_of(&output, 3).contains("missing"));
     bench.fold("counters", &reports);
     let counters = bench.path("counters");
-    let output = hubbub(&["estimate", "--registry", &registry, "--counters", text(&counters), "--out", text(&blocked)], b"");
+    let output =
+        hubbub(&["estimate", "--registry", &registry, "--counters", text(&counters), "--out", text(&blocked)], b"");
     assert!(stderr_of(&output, 3).contains("test.toml/out"));
     let full = Command::new("sh")
         .args(["-c", "exec \"$0\" randomize --registry \"$1\" --metric test.dark > /dev/full"])
@@ -267,7 +274,9 @@ fn a_read_only_disk_is_named() {
     let output = run(
         Command::new("unshare")
             .args(["--map-root-user", "--mount", "sh", "-c"])
-            .arg("mount -t tmpfs -o ro none \"$2\" || exit 77; exec \"$0\" fold --registry \"$1\" --out \"$2/counters\"")
+            .arg(
+                "mount -t tmpfs -o ro none \"$2\" || exit 77; exec \"$0\" fold --registry \"$1\" --out \"$2/counters\"",
+            )
             .args([program("hubbub"), bench.path("registry"), bench.path("disk")]),
         &reports,
     );
@@ -288,7 +297,8 @@ fn a_counters_file_cut_short_is_named_and_nothing_is_written() {
     let (registry, counters, out) = (bench.registry(), bench.path("counters"), bench.path("out"));
     for keep in [bytes.len() - 1, bytes.len() / 2, 3, 0] {
         fs::write(&file, &bytes[..keep]).unwrap();
-        let output = hubbub(&["estimate", "--registry", &registry, "--counters", text(&counters), "--out", text(&out)], b"");
+        let output =
+            hubbub(&["estimate", "--registry", &registry, "--counters", text(&counters), "--out", text(&out)], b"");
         let stderr = stderr_of(&output, 2);
         assert!(stderr.contains("node=offline.parquet"), "{stderr}");
         assert!(!out.exists(), "something was written");
@@ -301,7 +311,8 @@ fn periods_can_be_pooled() {
     let registry = bench.registry();
     let mut reports = Vec::new();
     for (week, seed) in [("2026-W44", "1"), ("2026-W45", "2"), ("2026-W46", "3")] {
-        let arguments = ["randomize", "--registry", &registry, "--metric", "test.dark", "--seed", seed, "--period", week];
+        let arguments =
+            ["randomize", "--registry", &registry, "--metric", "test.dark", "--seed", seed, "--period", week];
         reports.extend(hubbub(&arguments, "true\n".repeat(50).as_bytes()).stdout);
     }
     bench.fold("counters", &reports);
@@ -310,6 +321,9 @@ fn periods_can_be_pooled() {
     assert_eq!(rows[0]["reports"].as_u64(), Some(100));
     assert_eq!(rows[0]["period_start"], "2026-11-02");
     assert!(bench.path("pooled/period=2026-W45..2026-W46/test.dark.parquet").exists());
-    let output = hubbub(&["estimate", "--registry", &registry, "--counters", "x", "--out", "y", "--pool", "2026-W46..2026-W45"], b"");
+    let output = hubbub(
+        &["estimate", "--registry", &registry, "--counters", "x", "--out", "y", "--pool", "2026-W46..2026-W45"],
+        b"",
+    );
     assert!(stderr_of(&output, 2).contains("later"));
 }

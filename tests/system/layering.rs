@@ -98,9 +98,9 @@ fn arrows_point_left_only() {
 #[test]
 fn a_desktop_carries_no_analysis_and_no_server_store() {
     let tree = Graph::read().tree("hubbub-collector");
-    let carried = tree.iter().filter(|name| {
-        NEVER_ON_A_DESKTOP.iter().any(|heavy| *name == heavy || name.starts_with(&format!("{heavy}-")))
-    });
+    let carried = tree
+        .iter()
+        .filter(|name| NEVER_ON_A_DESKTOP.iter().any(|heavy| *name == heavy || name.starts_with(&format!("{heavy}-"))));
     assert_eq!(carried.collect::<Vec<_>>(), Vec::<&String>::new(), "hubbub-collector carries them");
 }
 
@@ -109,7 +109,10 @@ fn heavy_dependencies_stay_in_their_crate() {
     let graph = Graph::read();
     for (package, owners) in OWNERS {
         for (name, direct) in &graph.direct {
-            assert!(!direct.contains(package) || owners.contains(&name.as_str()), "{name} must not depend on {package}");
+            assert!(
+                !direct.contains(package) || owners.contains(&name.as_str()),
+                "{name} must not depend on {package}"
+            );
         }
     }
 }
@@ -119,14 +122,21 @@ fn the_system_generator_is_opened_only_in_binaries() {
     let is_binary = |path: &str| path.starts_with("collector/src/bin/") || path.starts_with("hubbub/src/");
     for source in production().iter().filter(|source| !is_binary(&source.path)) {
         for name in ["SysRng", "OsRng", "ThreadRng", "thread_rng", "rand::rng()", "getrandom"] {
-            assert!(!source.code().any(|line| line.contains(name)), "{} opens {name}; take a generator as argument", source.path);
+            assert!(
+                !source.code().any(|line| line.contains(name)),
+                "{} opens {name}; take a generator as argument",
+                source.path
+            );
         }
     }
 }
 
 #[test]
 fn the_vocabulary_does_no_input_or_output_but_reading_a_registry() {
-    for source in production().iter().filter(|source| source.path.starts_with("privacy/") || source.path.starts_with("randomizer/")) {
+    for source in production()
+        .iter()
+        .filter(|source| source.path.starts_with("privacy/") || source.path.starts_with("randomizer/"))
+    {
         for name in ["std::fs", "std::net", "std::io", "std::time", "tokio", "println!", "SystemTime"] {
             let allowed = source.path == "privacy/src/registry/read.rs" && name != "std::net" && name != "tokio";
             assert!(allowed || !source.code().any(|line| line.contains(name)), "{} uses {name}", source.path);

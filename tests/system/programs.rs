@@ -3,27 +3,13 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Once;
 
-use crate::sources::root;
-
-/// The path of a shipped program. Tests of this package do not build other packages' programs, so the first use does.
+/// The path of a shipped program. `cargo test --workspace` builds them all, because their packages have tests of their own.
 pub fn program(name: &str) -> PathBuf {
-    static BUILT: Once = Once::new();
     let test = std::env::current_exe().unwrap();
-    let directory = test.ancestors().nth(2).unwrap().to_owned();
-    BUILT.call_once(|| {
-        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-        let target = directory.parent().unwrap();
-        let status = Command::new(cargo)
-            .args(["build", "--workspace", "--bins", "--locked", "--quiet", "--target-dir"])
-            .arg(target)
-            .current_dir(root())
-            .status()
-            .unwrap();
-        assert!(status.success(), "the programs do not build");
-    });
-    directory.join(name)
+    let path = test.ancestors().nth(2).unwrap().join(name);
+    assert!(path.is_file(), "{} is not built; run cargo test --workspace", path.display());
+    path
 }
 
 /// Runs `hubbub` with some input.
@@ -33,8 +19,7 @@ pub fn hubbub(arguments: &[&str], input: &[u8]) -> Output {
 
 /// Runs a command with some input.
 pub fn run(command: &mut Command, input: &[u8]) -> Output {
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     std::thread::scope(|scope| {
         // A program that stops early closes the pipe; its exit code is what the test looks at.

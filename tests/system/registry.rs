@@ -35,7 +35,10 @@ fn a_bad_registry_fails_with_file_line_and_remedy() {
     fs::copy(bad, directory.path().join("app.toml")).unwrap();
     let output = hubbub(&["registry", "check", text(directory.path())], b"");
     let said = stderr_of(&output, 1);
-    assert!(said.contains("app.toml:27: [decimal-string] org.example.App.panel_opened: epsilon is a TOML float"), "{said}");
+    assert!(
+        said.contains("app.toml:27: [decimal-string] org.example.App.panel_opened: epsilon is a TOML float"),
+        "{said}"
+    );
     let output = hubbub(&["registry", "check", "--json", text(directory.path())], b"");
     let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((findings[0]["code"].as_str(), findings[0]["line"].as_u64()), (Some("decimal-string"), Some(27)));

@@ -23,10 +23,7 @@ fn assert_sites(pattern: &str, allowed: &[&str]) {
 
 #[test]
 fn private_values_are_opened_only_by_the_randomizer_the_tally_and_the_owners_view() {
-    assert_sites(
-        ".expose()",
-        &["randomizer/src/release.rs"],
-    );
+    assert_sites(".expose()", &["randomizer/src/release.rs"]);
 }
 
 #[test]
@@ -38,7 +35,10 @@ fn reports_come_only_from_release_and_from_the_wire() {
 #[test]
 fn budget_is_granted_only_after_it_was_written_down() {
     assert_sites("Grant {", &["privacy/src/ledger.rs"]);
-    assert_sites("release(", &["hubbub/src/demo/crowd.rs", "hubbub/src/filters/randomize.rs", "randomizer/src/release.rs"]);
+    assert_sites(
+        "release(",
+        &["hubbub/src/demo/crowd.rs", "hubbub/src/filters/randomize.rs", "randomizer/src/release.rs"],
+    );
 }
 
 #[test]
