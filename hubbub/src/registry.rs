@@ -1,5 +1,6 @@
 //! `hubbub registry check`: everything that is wrong with a registry.
 
+use std::fmt;
 use std::io::Write;
 use std::path::Path;
 
@@ -54,14 +55,16 @@ enum Defect {
     Mechanism { metric: String, message: String },
 }
 
-impl Defect {
-    fn to_string(&self) -> String {
+impl fmt::Display for Defect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Lint(finding) => finding.to_string(),
-            Self::Mechanism { message, .. } => format!("[mechanism] {message}"),
+            Self::Lint(finding) => finding.fmt(f),
+            Self::Mechanism { message, .. } => write!(f, "[mechanism] {message}"),
         }
     }
+}
 
+impl Defect {
     fn to_json(&self) -> serde_json::Value {
         match self {
             Self::Lint(Finding { code, file, line, metric, message, remedy }) => json!({

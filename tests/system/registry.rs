@@ -36,16 +36,16 @@ fn a_bad_registry_fails_with_file_line_and_remedy() {
     let output = hubbub(&["registry", "check", text(directory.path())], b"");
     let said = stderr_of(&output, 1);
     assert!(
-        said.contains("app.toml:27: [decimal-string] org.example.App.panel_opened: epsilon is a TOML float"),
+        said.contains("app.toml:28: [decimal-string] org.example.App.panel_opened: epsilon is a TOML float"),
         "{said}"
     );
     let output = hubbub(&["registry", "check", "--json", text(directory.path())], b"");
     let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((findings[0]["code"].as_str(), findings[0]["line"].as_u64()), (Some("decimal-string"), Some(27)));
+    assert_eq!((findings[0]["code"].as_str(), findings[0]["line"].as_u64()), (Some("decimal-string"), Some(28)));
     // A filter refuses it as bad input.
     let out = directory.path().join("out");
     let output = hubbub(&["fold", "--registry", text(directory.path()), "--out", text(&out)], b"");
-    assert!(stderr_of(&output, 2).contains("app.toml:27"));
+    assert!(stderr_of(&output, 2).contains("app.toml:28"));
 }
 
 #[test]
