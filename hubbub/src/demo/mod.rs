@@ -176,6 +176,7 @@ fn uniform_order(n: usize, rng: &mut ChaCha20Rng) -> Vec<usize> {
 /// # Errors
 /// [`DemoError`]; every process that was started has been ended.
 pub fn run(request: &cli::Demo, now_s: i64) -> Result<(), DemoError> {
+    programs::end_all_on_a_signal()?;
     let programs = Programs::beside_this_one()?;
     let registry = read(&request.registry)?;
     registry.require_approved(now_s).map_err(DemoError::NotApproved)?;
@@ -262,12 +263,7 @@ fn simulate(
     let style = ProgressStyle::with_template("   {bar:40} {human_pos}/{human_len} reports, {per_sec}, {eta} left")
         .expect("the template is a constant");
     let bar = ProgressBar::new(0).with_style(style);
-    let tally = runtime.block_on(async {
-        tokio::select! {
-            tally = crowd::upload(endpoint, plan, questions, period, devices, rng, &bar) => tally,
-            _ = tokio::signal::ctrl_c() => Err(DemoError::Upload("interrupted".to_owned())),
-        }
-    });
+    let tally = runtime.block_on(crowd::upload(endpoint, plan, questions, period, devices, rng, &bar));
     bar.finish_and_clear();
     tally
 }

@@ -1,12 +1,15 @@
 //! The shipped programs as child processes, each ended by its process id when the demo is over, however it ends.
 
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::DemoError;
 
@@ -40,6 +43,46 @@ impl Programs {
     }
 }
 
+/// The running programs, so that a signal to this one ends them too.
+static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+/// From now on SIGINT, SIGTERM and SIGHUP end all running programs before they end this one.
+///
+/// # Errors
+/// When the system refuses a thread or a signal handler.
+pub fn end_all_on_a_signal() -> Result<(), DemoError> {
+    let failed = |source| DemoError::start("the signal handler", source);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
+    let signals = {
+        let _entered = runtime.enter();
+        [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal)
+    };
+    let [interrupt, terminate, hangup] = signals;
+    let (mut interrupt, mut terminate, mut hangup) =
+        (interrupt.map_err(failed)?, terminate.map_err(failed)?, hangup.map_err(failed)?);
+    let wait = move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => (),
+                _ = terminate.recv() => (),
+                _ = hangup.recv() => (),
+            }
+        });
+        let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        for &pid in running.iter() {
+            // One that has ended by itself is as good.
+            kill_process(pid, Signal::KILL).ok();
+        }
+        eprintln!("hubbub demo: interrupted; every program it started was ended");
+        std::process::exit(INTERRUPTED);
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(wait).map_err(failed)?;
+    Ok(())
+}
+
+/// What shells report for a program that SIGINT ended.
+const INTERRUPTED: i32 = 130;
+
 /// A running program that is ended when this value is dropped.
 pub struct Running {
     name: &'static str,
@@ -52,7 +95,11 @@ impl Running {
     /// # Errors
     /// When it cannot be started or the log cannot be written.
     pub fn start(name: &'static str, command: &mut Command, log: &Path) -> Result<Self, DemoError> {
-        let stderr = std::fs::File::create(log).map_err(|source| DemoError::io(log, source))?;
+        let stderr = File::create(log).map_err(|source| DemoError::io(log, source))?;
+        Self::spawn(name, command, stderr)
+    }
+
+    fn spawn(name: &'static str, command: &mut Command, stderr: File) -> Result<Self, DemoError> {
         let child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn().map_err(|source| {
                 match (name, source.kind()) {
@@ -60,6 +107,7 @@ impl Running {
                     _ => DemoError::start(name, source),
                 }
             })?;
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).push(Pid::from_child(&child));
         Ok(Self { name, child })
     }
 
@@ -81,14 +129,20 @@ impl Running {
     /// When it does not stop in time or with another status than 0.
     pub fn stop(mut self) -> Result<(), DemoError> {
         self.signal(Signal::TERM)?;
+        let status = self.ended()?.ok_or(DemoError::DoesNotStop { program: self.name })?;
+        succeeded(self.name, status, "")
+    }
+
+    /// Waits until it ends, patiently; nothing if it does not.
+    fn ended(&mut self) -> Result<Option<ExitStatus>, DemoError> {
         let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait().map_err(|source| DemoError::start(self.name, source))? {
-                return succeeded(self.name, status, "");
+        loop {
+            let status = self.child.try_wait().map_err(|source| DemoError::start(self.name, source))?;
+            if status.is_some() || Instant::now() > deadline {
+                return Ok(status);
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(5));
         }
-        Err(DemoError::DoesNotStop { program: self.name })
     }
 
     fn signal(&self, signal: Signal) -> Result<(), DemoError> {
@@ -105,18 +159,30 @@ impl Drop for Running {
         if matches!(self.child.try_wait(), Ok(None)) && self.signal(Signal::KILL).is_ok() {
             drop(self.child.wait());
         }
+        let pid = Pid::from_child(&self.child);
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).retain(|running| *running != pid);
     }
 }
 
-/// Runs a program to its end and gives its stdout.
+/// Runs a program to its end, patiently, and gives its stdout.
 ///
 /// # Errors
-/// When it cannot be started, or fails; with what it said.
+/// When it cannot be started, does not end, or fails; with what it said.
 pub fn run(name: &'static str, command: &mut Command) -> Result<String, DemoError> {
-    let Output { status, stdout, stderr } =
-        command.stdin(Stdio::null()).output().map_err(|source| DemoError::start(name, source))?;
-    succeeded(name, status, &String::from_utf8_lossy(&stderr))?;
-    Ok(String::from_utf8_lossy(&stdout).into_owned())
+    let log = tempfile::tempfile().map_err(|source| DemoError::start(name, source))?;
+    let mut running = Running::spawn(name, command, log.try_clone().map_err(|source| DemoError::start(name, source))?)?;
+    let stdout = running.child.stdout.take();
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        stdout.map_or(Ok(0), |mut stdout| stdout.read_to_string(&mut text)).map(|_| text)
+    });
+    let Some(status) = running.ended()? else { return Err(DemoError::DoesNotStop { program: name }) };
+    let read = |source| DemoError::start(name, source);
+    let text = reader.join().unwrap_or_else(|_| Ok(String::new())).map_err(read)?;
+    let (mut log, mut said) = (log, String::new());
+    log.rewind().and_then(|()| log.read_to_string(&mut said)).map_err(read)?;
+    succeeded(name, status, &said)?;
+    Ok(text)
 }
 
 fn succeeded(program: &'static str, status: ExitStatus, said: &str) -> Result<(), DemoError> {

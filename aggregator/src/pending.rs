@@ -1,0 +1,252 @@
+//! Reports that wait in memory until there are enough of their kind to be committed together.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use hubbub_privacy::{Counters, MetricId, Payload, Period, Report, ReportId};
+use hubbub_randomizer::Plan;
+use tokio::sync::oneshot;
+
+use crate::{Answer, Rejection};
+
+/// B, the least number of new reports of a series that are committed together: with one, most noisy reports could be
+/// rebuilt from the bytes written; with 32, which report came from whom and when is gone.
+pub const COMMIT_GROUP: usize = 32;
+/// What waiting reports may take of memory: 31 reports of each of six hundred metrics in each of four open periods fit.
+const MAX_PENDING_BYTES: usize = 32 << 20;
+/// What one waiting report takes beside its payload: its entry, its place and one waiter, with their containers' slack.
+const REPORT_BYTES: usize = 320;
+/// Requests that may wait for the same report. A device offers one again after hours; more at once are not honest, and
+/// are told at once that it is pending.
+const MAX_WAITERS: usize = 4;
+
+/// The counters that a report adds to: one metric, version and period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SeriesKey {
+    /// The metric's permanent id.
+    pub metric: MetricId,
+    /// The version of its definition.
+    pub version: u32,
+    /// The week.
+    pub period: Period,
+}
+
+/// A request that is held until its report's fate is known.
+#[derive(Debug)]
+pub struct Waiter(oneshot::Sender<Answer>);
+
+impl Waiter {
+    /// A waiter and the end on which it is told.
+    pub fn new() -> (Self, oneshot::Receiver<Answer>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(sender), receiver)
+    }
+
+    /// Ends the wait.
+    pub fn tell(self, answer: Answer) {
+        // Nobody listens when the hold is over or the peer has gone: the device will offer the report again.
+        self.0.send(answer).ok();
+    }
+
+    fn has_gone(&self) -> bool {
+        self.0.is_closed()
+    }
+}
+
+#[derive(Debug)]
+struct Waiting {
+    id: ReportId,
+    payload: Payload,
+    waiters: Vec<Waiter>,
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        let indices = match &self.payload {
+            Payload::Number(_) => 0,
+            Payload::List(indices) => indices.capacity() * size_of::<u32>(),
+        };
+        REPORT_BYTES + indices
+    }
+}
+
+/// At least [`COMMIT_GROUP`] reports of one series as their sum and their ids: what may be committed. There is no other
+/// way to make one.
+#[derive(Debug)]
+pub struct FullGroup {
+    key: SeriesKey,
+    sums: Counters,
+    ids: Vec<ReportId>,
+}
+
+impl FullGroup {
+    fn fold(plan: &Plan, key: SeriesKey, reports: &[Waiting]) -> Option<Self> {
+        if reports.len() < COMMIT_GROUP {
+            return None;
+        }
+        let (_, mechanism) = plan.get(key.metric).expect("ingest found the metric in the same plan");
+        let mut sums = Counters::new(mechanism.counters());
+        for report in reports {
+            mechanism.fold(&report.payload, &mut sums).expect("ingest checked the payload with the same mechanism");
+        }
+        Some(Self { key, sums, ids: reports.iter().map(|report| report.id).collect() })
+    }
+
+    /// The series.
+    pub const fn key(&self) -> SeriesKey {
+        self.key
+    }
+
+    /// What the reports add to it.
+    pub const fn sums(&self) -> &Counters {
+        &self.sums
+    }
+
+    /// The reports' ids.
+    pub fn ids(&self) -> impl Iterator<Item = [u8; 16]> {
+        self.ids.iter().map(|id| id.0)
+    }
+}
+
+/// All waiting reports, by series.
+#[derive(Debug, Default)]
+pub struct Pending {
+    groups: BTreeMap<SeriesKey, Vec<Waiting>>,
+    /// Where the report of an id waits: an id is unique in its period, over all metrics.
+    places: HashMap<(Period, ReportId), (SeriesKey, usize)>,
+    full: BTreeSet<SeriesKey>,
+    bytes: usize,
+}
+
+impl Pending {
+    /// Takes a report, or joins the waiters of the one that has the same id.
+    pub fn offer(&mut self, report: Report, waiter: Waiter) {
+        if let Some(&(key, position)) = self.places.get(&(report.period, report.id)) {
+            let first = self.groups.get_mut(&key).and_then(|group| group.get_mut(position));
+            let waiters = &mut first.expect("places point at waiting reports").waiters;
+            waiters.retain(|waiter| !waiter.has_gone());
+            if waiters.len() < MAX_WAITERS {
+                waiters.push(waiter);
+            } else {
+                waiter.tell(Answer::Pending);
+            }
+            return;
+        }
+        let key = SeriesKey { metric: report.metric, version: report.version, period: report.period };
+        let waiting = Waiting { id: report.id, payload: report.payload, waiters: Vec::new() };
+        if self.bytes + waiting.bytes() > MAX_PENDING_BYTES {
+            waiter.tell(Answer::Rejected(Rejection::Busy));
+            return;
+        }
+        self.add(key, Waiting { waiters: vec![waiter], ..waiting });
+    }
+
+    fn add(&mut self, key: SeriesKey, waiting: Waiting) {
+        let group = self.groups.entry(key).or_default();
+        self.places.insert((key.period, waiting.id), (key, group.len()));
+        self.bytes += waiting.bytes();
+        group.push(waiting);
+        if group.len() >= COMMIT_GROUP {
+            self.full.insert(key);
+        }
+    }
+
+    /// The groups that may be committed now.
+    pub fn full_groups(&self, plan: &Plan) -> Vec<FullGroup> {
+        self.full.iter().filter_map(|key| FullGroup::fold(plan, *key, self.groups.get(key)?)).collect()
+    }
+
+    /// Forgets the reports of committed groups and tells their waiters.
+    pub fn settle(&mut self, committed: &[FullGroup]) {
+        for group in committed {
+            self.remove(group.key, Answer::Counted);
+        }
+    }
+
+    /// Tells all waiters of groups that could not be committed; the reports stay.
+    pub fn refuse_waiters(&mut self, groups: &[FullGroup], rejection: Rejection) {
+        for group in groups {
+            for waiting in self.groups.get_mut(&group.key).into_iter().flatten() {
+                waiting.waiters.drain(..).for_each(|waiter| waiter.tell(Answer::Rejected(rejection)));
+            }
+        }
+    }
+
+    /// Forgets the reports that turn out to be committed: after a commit whose outcome was unknown.
+    pub fn forget(&mut self, is_committed: impl Fn(Period, &ReportId) -> bool) {
+        for (key, group) in std::mem::take(self).groups {
+            for waiting in group {
+                if is_committed(key.period, &waiting.id) {
+                    waiting.waiters.into_iter().for_each(|waiter| waiter.tell(Answer::Counted));
+                } else {
+                    self.add(key, waiting);
+                }
+            }
+        }
+    }
+
+    /// How many reports of each series wait for a period.
+    pub fn remainder(&self, period: Period) -> BTreeMap<SeriesKey, u64> {
+        let of_period = self.groups.iter().filter(|(key, _)| key.period == period);
+        of_period.map(|(&key, group)| (key, group.len() as u64)).collect()
+    }
+
+    /// Gives up what is left of a period.
+    pub fn drop_period(&mut self, period: Period) {
+        for key in self.remainder(period).into_keys() {
+            self.remove(key, Answer::Rejected(Rejection::PeriodClosed));
+        }
+    }
+
+    fn remove(&mut self, key: SeriesKey, answer: Answer) {
+        self.full.remove(&key);
+        for waiting in self.groups.remove(&key).into_iter().flatten() {
+            self.places.remove(&(key.period, waiting.id));
+            self.bytes -= waiting.bytes();
+            waiting.waiters.into_iter().for_each(|waiter| waiter.tell(answer));
+        }
+    }
+
+    /// The periods that reports wait for.
+    pub fn periods(&self) -> BTreeSet<Period> {
+        self.groups.keys().map(|key| key.period).collect()
+    }
+
+    /// How many reports wait.
+    pub fn reports(&self) -> usize {
+        self.places.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_bounded_whatever_is_offered() {
+        let mut pending = Pending::default();
+        let period = Period::containing(0);
+        let offer = |pending: &mut Pending, number: u32| {
+            let mut id = [0; 16];
+            id[..4].copy_from_slice(&number.to_be_bytes());
+            let payload = Payload::List(vec![0; 100]);
+            let (waiter, told) = Waiter::new();
+            pending.offer(Report { metric: MetricId(1), version: 1, period, id: ReportId(id), payload }, waiter);
+            told
+        };
+        let mut held = Vec::new();
+        let refused = (0..).find_map(|number| {
+            let mut told = offer(&mut pending, number);
+            let answer = told.try_recv().ok();
+            held.push(told);
+            answer
+        });
+        assert_eq!(refused, Some(Answer::Rejected(Rejection::Busy)));
+        assert_eq!(pending.reports(), MAX_PENDING_BYTES / (REPORT_BYTES + 400));
+        // One that waits already may still be asked after; giving up the period makes room again.
+        assert!(offer(&mut pending, 0).try_recv().is_err());
+        pending.drop_period(period);
+        assert_eq!(held[0].try_recv(), Ok(Answer::Rejected(Rejection::PeriodClosed)));
+        assert_eq!((pending.reports(), pending.bytes), (0, 0));
+        assert!(offer(&mut pending, 0).try_recv().is_err());
+    }
+}

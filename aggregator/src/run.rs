@@ -1,0 +1,155 @@
+//! The running server.
+
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_rustls::TlsAcceptor;
+use tracing::info;
+
+use crate::committer::{Committer, Message};
+use crate::export::Destination;
+use crate::http::Site;
+use crate::published::Published;
+use crate::readiness::Readiness;
+use crate::replace_file::create_directories;
+use crate::store::StorePlace;
+use crate::{Clock, Config, ControlError, RegistryError, StoreError, TlsError, connections, control, load_plan, tls};
+
+/// Messages on their way to the committer. While it commits, this many requests can queue; beyond them a request is
+/// answered 503. Larger than the number of connections, so that HTTP/1.1 never meets it.
+const QUEUE: usize = 16_384;
+/// How often periods are looked at for their end.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Why the server could not start, or had to end.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The registry.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// Certificate or key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The control socket.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The export directory.
+    #[error("making export_dir {}: {source}; it must be a directory that can be written", path.display())]
+    ExportDir {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A task or thread could not be started, or ended by a defect; the store is as of its last commit.
+    #[error("a part of the server ended: {0}; start it again, and report this")]
+    Defect(String),
+}
+
+impl RunError {
+    /// The program's exit code for it.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Registry(error) => error.exit_code(),
+            Self::Tls(error) => error.exit_code(),
+            Self::Store(error) => error.exit_code(),
+            Self::Control(error) => error.exit_code(),
+            Self::ExportDir { .. } | Self::Defect(_) => 3,
+        }
+    }
+}
+
+/// Everything a server needs but a listener, checked and opened.
+pub struct Setup {
+    site: Site,
+    committer: Committer,
+    messages: mpsc::Receiver<Message>,
+    control: UnixListener,
+    control_socket: PathBuf,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Setup {
+    /// Reads the registry and the certificate, locks and opens the store.
+    ///
+    /// # Errors
+    /// [`RunError`]: the server would not serve.
+    pub fn prepare(config: &Config, clock: Clock) -> Result<Self, RunError> {
+        let plan = Arc::new(load_plan(&config.registry, clock.now_s())?);
+        let tls = config.tls().map(|(certificate, key)| tls::acceptor(certificate, key)).transpose()?;
+        create_directories(&config.export_dir)
+            .map_err(|source| RunError::ExportDir { path: config.export_dir.clone(), source })?;
+        let place = StorePlace::take(&config.store)?;
+        let (published, readiness) = (Arc::new(Published::new()), Readiness::default());
+        let destination = Destination { directory: config.export_dir.clone(), node: config.node.clone() };
+        let committer =
+            Committer::open(place, plan.clone(), clock.clone(), destination, published.clone(), readiness.clone())?;
+        let collected = plan.registry().metrics().filter(|metric| metric.status.is_collected()).count();
+        info!(registry = plan.registry().digest(), collected, ids_held = committer.ids_held(), "ready to count");
+        let (sender, messages) = mpsc::channel(QUEUE);
+        let site = Site { plan, clock, messages: sender, published, readiness };
+        let control_socket = StorePlace::control_socket(&config.store);
+        let control = control::bind(&control_socket)?;
+        Ok(Self { site, committer, messages, control, control_socket, tls })
+    }
+}
+
+/// Serves until `shutdown` ends, then answers what is in flight, commits what may be committed and returns.
+///
+/// # Errors
+/// [`RunError`] when the store can no longer be trusted or the control socket cannot be made.
+pub async fn run(listener: TcpListener, setup: Setup, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
+    let Setup { site, committer, messages: received, control, control_socket, tls } = setup;
+    let control = tokio::spawn(control::serve(control::into_tokio(control, &control_socket)?, site.messages.clone()));
+    let ticks = tokio::spawn(tick(site.messages.clone()));
+    let messages = site.messages.clone();
+
+    let (ended, mut end) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("committer".to_owned())
+        // The receiver is gone only when `run` itself was dropped; then nobody wants to know.
+        .spawn(move || ended.send(committer.run(received)).ok())
+        .map_err(|error| RunError::Defect(error.to_string()))?;
+
+    let (stop, stopped) = watch::channel(false);
+    let connections = tokio::spawn(connections::serve(listener, tls, Arc::new(site), stopped));
+    let early_end = tokio::select! {
+        () = shutdown => None,
+        outcome = &mut end => Some(outcome),
+    };
+    stop.send_replace(true);
+    connections.await.map_err(|error| RunError::Defect(error.to_string()))?;
+    control.abort();
+    ticks.abort();
+    let outcome = match early_end {
+        Some(outcome) => outcome,
+        None => {
+            // A committer that has ended meanwhile says so by its outcome.
+            messages.send(Message::Stop).await.ok();
+            end.await
+        }
+    };
+    // The next server removes a socket that stays; the lock beside the store is what counts.
+    std::fs::remove_file(&control_socket).ok();
+    outcome.map_err(|_| RunError::Defect("the committer panicked".to_owned()))??;
+    Ok(())
+}
+
+async fn tick(messages: mpsc::Sender<Message>) {
+    let mut seconds = tokio::time::interval(TICK);
+    seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        seconds.tick().await;
+        if messages.send(Message::Tick).await.is_err() {
+            return;
+        }
+    }
+}

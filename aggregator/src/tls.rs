@@ -1,0 +1,85 @@
+//! HTTPS from the first byte, when the operator gives a certificate.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
+use rustls::server::NoServerSessionStorage;
+use thiserror::Error;
+use tokio_rustls::TlsAcceptor;
+
+/// Why certificate and key cannot be used.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("reading {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file does not hold what it should.
+    #[error("{} holds no usable {what} in PEM form: {reason}", path.display())]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        what: &'static str,
+        /// What does not fit.
+        reason: String,
+    },
+    /// They do not fit each other, or are of an unknown kind.
+    #[error("tls_certificate {} and tls_key do not work together: {source}", path.display())]
+    Pair {
+        /// The certificate's file.
+        path: PathBuf,
+        /// What the library said.
+        source: rustls::Error,
+    },
+}
+
+impl TlsError {
+    /// The program's exit code for it.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Io { .. } => 3,
+            Self::Pem { .. } | Self::Pair { .. } => 2,
+        }
+    }
+}
+
+/// Accepts TLS 1.2 and 1.3 with the given PEM files, offering HTTP/2 and HTTP/1.1. Sessions cannot be resumed: a ticket
+/// would let two reports of one device be linked.
+///
+/// # Errors
+/// [`TlsError`] naming the file.
+pub fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
+    let chain = read(certificate)?;
+    let chain = CertificateDer::pem_slice_iter(&chain)
+        .collect::<Result<Vec<_>, _>>()
+        .and_then(|chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) })
+        .map_err(|error| refused(certificate, "certificate", &error))?;
+    let private = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| refused(key, "private key", &error))?;
+    let pair = |source| TlsError::Pair { path: certificate.to_owned(), source };
+    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(pair)?
+        .with_no_client_auth()
+        .with_single_cert(chain, private)
+        .map_err(pair)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(path).map_err(|source| TlsError::Io { path: path.to_owned(), source })
+}
+
+fn refused(path: &Path, what: &'static str, error: &pem::Error) -> TlsError {
+    TlsError::Pem { path: path.to_owned(), what, reason: error.to_string() }
+}

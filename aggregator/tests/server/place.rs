@@ -1,0 +1,183 @@
+//! A directory with everything one server needs: registry, configuration, clock.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hubbub_privacy::registry::Files;
+use hubbub_privacy::{MetricId, Payload, Period, Registry, Report, ReportId};
+use tempfile::TempDir;
+
+/// The metrics of the test registry.
+pub const FLAG: MetricId = MetricId(1);
+pub const COLOUR: MetricId = MetricId(2);
+/// A count with 256 outputs: reports can carry markers, and no counter may exceed 1.
+pub const MARKER: MetricId = MetricId(3);
+pub const DRAFT: MetricId = MetricId(4);
+pub const PAUSED: MetricId = MetricId(5);
+pub const EXPIRED: MetricId = MetricId(6);
+pub const WITHDRAWN: MetricId = MetricId(7);
+/// Its last day is 2026-11-20.
+pub const SHORT_LIVED: MetricId = MetricId(8);
+
+/// Wednesday noon of 2026-W47.
+pub fn now() -> i64 {
+    week("2026-W47").start() + 2 * 86_400 + 43_200
+}
+
+pub fn week(name: &str) -> Period {
+    name.parse().unwrap()
+}
+
+/// A report with an id made of `number`.
+pub fn report(metric: MetricId, period: &str, number: u32, payload: Payload) -> Report {
+    let mut id = [0xA5; 16];
+    id[..4].copy_from_slice(&number.to_be_bytes());
+    Report { metric, version: 1, period: week(period), id: ReportId(id), payload }
+}
+
+/// `range` as reports of [`FLAG`], all of which say 1.
+pub fn flags(range: std::ops::Range<u32>) -> Vec<Report> {
+    range.map(|number| report(FLAG, "2026-W47", number, Payload::List(vec![1]))).collect()
+}
+
+/// The 256 reports of [`MARKER`], one for each output.
+pub fn markers() -> Vec<Report> {
+    (0..256).map(|y| report(MARKER, "2026-W47", 10_000 + y, Payload::Number(y))).collect()
+}
+
+pub struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    /// A fresh place with the test registry, at [`now`].
+    pub fn new() -> Self {
+        let place = Self { directory: TempDir::new().unwrap() };
+        fs::create_dir(place.path("registry")).unwrap();
+        place.write_registry(&registry_text(&standard_metrics()));
+        place.set_clock(now());
+        place.write_config(&place.config());
+        place
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn set_clock(&self, unix_s: i64) {
+        fs::write(self.path("clock"), unix_s.to_string()).unwrap();
+    }
+
+    pub fn write_registry(&self, text: &str) {
+        fs::write(self.path("registry/test.toml"), text).unwrap();
+    }
+
+    pub fn write_config(&self, text: &str) {
+        fs::write(self.path("aggregator.toml"), text).unwrap();
+    }
+
+    pub fn config(&self) -> String {
+        let path = |name| self.path(name).display().to_string();
+        format!(
+            "listen = \"127.0.0.1:0\"\nstore = {:?}\nregistry = {:?}\nexport_dir = {:?}\nnode = \"a\"\n",
+            path("store.redb"),
+            path("registry"),
+            path("counters"),
+        )
+    }
+
+    /// The path that a series of the test registry is exported to.
+    pub fn counters(&self, metric: &str, period: &str) -> PathBuf {
+        self.path(&format!("counters/metric=test.{metric}/version=1/period={period}/node=a.parquet"))
+    }
+
+    /// All files below the place, with their bytes.
+    pub fn all_files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut files = Vec::new();
+        collect(self.directory.path(), &mut files);
+        files
+    }
+}
+
+fn collect(directory: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.is_file() {
+            let bytes = fs::read(&path).unwrap();
+            files.push((path, bytes));
+        }
+    }
+}
+
+/// One metric of a registry for tests.
+#[derive(Clone)]
+pub struct MetricText {
+    pub key: &'static str,
+    pub id: u32,
+    pub version: u32,
+    pub status: &'static str,
+    pub data: &'static str,
+    pub epsilon: &'static str,
+    pub expires: &'static str,
+}
+
+pub fn standard_metrics() -> Vec<MetricText> {
+    let boolean = "kind = \"boolean\"";
+    let metric = |key, id: MetricId, status, data| MetricText {
+        key,
+        id: id.0,
+        version: 1,
+        status,
+        data,
+        epsilon: "1.0",
+        expires: "2027-10-01",
+    };
+    vec![
+        metric("flag", FLAG, "active", boolean),
+        metric(
+            "colour",
+            COLOUR,
+            "testing",
+            "kind = \"categorical\"\nvalues = [\"none\", \"red\", \"blue\", \"other\"]\nabsent = \"none\"\nother = \"other\"",
+        ),
+        metric("marker", MARKER, "active", "kind = \"count\"\nmax = 255"),
+        metric("draft", DRAFT, "draft", boolean),
+        metric("paused", PAUSED, "paused", boolean),
+        metric("expired", EXPIRED, "expired", boolean),
+        metric("withdrawn", WITHDRAWN, "withdrawn", boolean),
+        MetricText { expires: "2026-11-20", ..metric("short_lived", SHORT_LIVED, "active", boolean) },
+    ]
+}
+
+/// A complete registry file; reviews cover the text as it stands.
+pub fn registry_text(metrics: &[MetricText]) -> String {
+    let text = |covers: &dyn Fn(u32) -> String, status: &dyn Fn(&MetricText) -> &'static str| {
+        let mut text =
+            "schema = \"hubbub-registry/1\"\nnamespace = \"test\"\nowners = [\"owners@example.org\"]\n".to_owned();
+        for metric in metrics {
+            let MetricText { key, id, version, data, epsilon, expires, .. } = metric;
+            let (status, covers) = (status(metric), covers(*id));
+            text.push_str(&format!(
+                "\n[metric.{key}]\nid = {id}\nversion = {version}\nstatus = \"{status}\"\ncategory = \"usage\"\n\
+                 title = \"Title\"\ndescription = \"Description.\"\nquestion = \"Question?\"\nwhy_needed = \"Reason.\"\n\
+                 alternatives_considered = \"None.\"\nnever_collects = \"Anything else.\"\n\
+                 [metric.{key}.data]\n{data}\n\
+                 [metric.{key}.collect]\nsource = \"dbus\"\naggregate = \"last\"\n\
+                 [metric.{key}.privacy]\nepsilon = \"{epsilon}\"\nmechanism = \"auto\"\nask_probability = \"0.05\"\n\
+                 max_reports = 1\nlifetime_epsilon = \"{epsilon}\"\n\
+                 [metric.{key}.utility]\nexpected_reports = 100000\ntarget_ci95_pp = \"3.0\"\n\
+                 min_reports_to_publish = 1000\n\
+                 [metric.{key}.lifecycle]\nintroduced = 2026-10-05\nexpires = {expires}\non_expiry = \"stop\"\n\
+                 [[metric.{key}.review]]\nkind = \"initial\"\nurl = \"https://example.org/1\"\ndecision = \"approved\"\n\
+                 reviewers = [\"first\", \"second\"]\ndate = 2026-10-04\ncovers = \"{covers}\"\n"
+            ));
+        }
+        text
+    };
+    let mut files = Files::default();
+    files.definitions.insert("test.toml".to_owned(), text(&|_| "sha256:".to_owned(), &|_| "draft").into_bytes());
+    let drafts = Registry::parse(&files).unwrap_or_else(|findings| panic!("{findings}"));
+    text(&|id| drafts.get(MetricId(id)).unwrap().covers.clone(), &|metric| metric.status)
+}
