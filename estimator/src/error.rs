@@ -125,12 +125,9 @@ impl EstimateError {
 /// What is wrong with one counters file.
 #[derive(Debug, Error)]
 pub enum Defect {
-    /// The path does not say what the file is about.
+    /// The path does not say what the file is about, or says it in a second spelling, so that one node could count twice.
     #[error("{0}; move it away or give it the name it was exported with")]
     Path(#[from] SeriesPathError),
-    /// The path says it in a second spelling, so that one node could count twice.
-    #[error("the same series is spelled {}; rename it", .0.display())]
-    Spelling(PathBuf),
     /// The registry has no metric of that name.
     #[error("registry {registry} has no metric {metric}; give --registry the registry it was counted under")]
     UnknownMetric {

@@ -92,14 +92,9 @@ fn collect(directory: &Path, levels: usize, files: &mut Vec<PathBuf>) -> Result<
 
 fn named(root: &Path, path: PathBuf) -> Result<Found, EstimateError> {
     let relative = path.strip_prefix(root).unwrap_or(&path);
-    let series = match Series::from_path(relative) {
-        // `version=01` would be a second file of the same node, and its reports would count twice.
-        Ok(series) if series.path() != relative => Err(Defect::Spelling(series.path())),
-        other => other.map_err(Defect::from),
-    };
-    match series {
+    match Series::from_path(relative) {
         Ok(series) => Ok(Found { path, series }),
-        Err(defect) => Err(EstimateError::Refused { file: path, defect: Box::new(defect) }),
+        Err(error) => Err(EstimateError::Refused { file: path, defect: Box::new(error.into()) }),
     }
 }
 

@@ -58,7 +58,8 @@ impl Series {
         format!("metric={metric}/version={version}/period={period}/node={node}.parquet").into()
     }
 
-    /// The inverse of [`Series::path`], for a path relative to the counters directory.
+    /// The inverse of [`Series::path`], for a path relative to the counters directory. Another spelling, such as
+    /// `version=01`, is refused: it would be a second file of the same series.
     ///
     /// # Errors
     /// [`SeriesPathError`] with the path.
@@ -72,7 +73,7 @@ impl Series {
             let node = field("node=")?.strip_suffix(".parquet")?.to_owned();
             (parts.next().is_none() && !node.is_empty()).then_some(Self { metric, version, period, node })
         };
-        parse().ok_or_else(|| SeriesPathError(path.to_owned()))
+        parse().filter(|series| series.path() == path).ok_or_else(|| SeriesPathError(path.to_owned()))
     }
 }
 
@@ -179,6 +180,7 @@ mod tests {
             "metric=x/version=1/node=a.parquet",
             "a/b/c/d",
             "metric=x/version=1/period=2026-W47/node=a.parquet/x",
+            "metric=x/version=01/period=2026-W47/node=a.parquet",
         ] {
             assert!(Series::from_path(Path::new(path)).is_err(), "{path} was accepted");
         }

@@ -15,6 +15,9 @@ use super::crowd::Question;
 /// Rows printed per metric; the rest is in the Parquet files.
 const SHOWN: usize = 4;
 
+/// The width of the column of values, in characters.
+const VALUE_WIDTH: usize = 22;
+
 /// One figure of the population.
 struct Fact {
     metric: String,
@@ -83,7 +86,7 @@ impl Truths {
             pairs.extend(rows.iter().find(same).map(|row| (fact, row)));
         }
         println!(
-            "{:<34} {:<22} {:>9} {:>9}   {:<21} {:>8}",
+            "{:<34} {:<VALUE_WIDTH$} {:>9} {:>9}   {:<21} {:>8}",
             "metric", "value", "truth", "estimate", "95 % interval", "reports"
         );
         for group in pairs.chunk_by(|a, b| a.0.metric == b.0.metric) {
@@ -91,11 +94,11 @@ impl Truths {
             commonest.sort_by(|a, b| b.0.truth.total_cmp(&a.0.truth));
             for (n, (fact, row)) in commonest.iter().take(SHOWN).enumerate() {
                 let name = if n == 0 { fact.metric.as_str() } else { "" };
-                let value = fact.value.as_deref().unwrap_or("(mean)");
+                let value: String = fact.value.as_deref().unwrap_or("(mean)").chars().take(VALUE_WIDTH).collect();
                 let end = |end: Option<f64>| end.map_or_else(|| "?".to_owned(), |end| shown(row, end));
                 let interval = format!("[{}, {}]", end(row.ci95_low), end(row.ci95_high));
                 println!(
-                    "{name:<34} {value:<22} {:>9} {:>9} {} {interval:<21} {:>8}",
+                    "{name:<34} {value:<VALUE_WIDTH$} {:>9} {:>9} {} {interval:<21} {:>8}",
                     shown(row, fact.truth),
                     shown(row, row.estimate),
                     if covers(fact, row) { " " } else { "!" },
