@@ -1,9 +1,13 @@
 //! `hubbub demo` with few devices: the whole pipeline through the shipped programs, and what it leaves behind.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
-use crate::programs::{hubbub, stderr_of, stdout_of, text};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::programs::{hubbub, program, stderr_of, stdout_of, text};
 use crate::sources::root;
 
 fn contains(bytes: &[u8], pattern: &str) -> bool {
@@ -57,6 +61,26 @@ fn the_demo_runs_and_leaves_sums_only() {
     }
     assert!(!contains(&store, "127.0.0.1"), "an address is in the store");
     assert!(out.join("truth.parquet").exists());
+}
+
+#[test]
+fn an_interrupted_demo_ends_what_it_started() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("demo");
+    let metrics = root().join("metrics");
+    let mut demo = Command::new(program("hubbub"))
+        .args(["demo", "--devices", "1000000", "--out", text(&out), "--registry", text(&metrics)])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let started = lines.map(Result::unwrap).find(|line| line.starts_with("4. "));
+    assert!(started.is_some(), "the demo ended before its devices answered");
+    assert!(!processes_of(&out).is_empty());
+    kill_process(Pid::from_child(&demo), Signal::TERM).unwrap();
+    assert_eq!(demo.wait().unwrap().code(), Some(130));
+    assert_eq!(processes_of(&out), Vec::<String>::new(), "the demo left processes behind");
 }
 
 #[test]

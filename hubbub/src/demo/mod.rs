@@ -207,6 +207,10 @@ pub fn run(request: &cli::Demo, now_s: i64) -> Result<(), DemoError> {
     device.stop()?;
 
     let counters = server.export(&programs)?;
+    if tally.counted == 0 {
+        println!("\nNo metric reached 32 reports, so nothing was committed: try more devices.");
+        return Ok(());
+    }
     let estimates = out.join("estimates");
     let summary = estimate(&Request { plan: &plan, counters: &counters, out: &estimates, pool: None }, &mut |_| ())?;
     summary.warnings.iter().for_each(|warning| eprintln!("hubbub demo: warning: {warning}"));
