@@ -1,5 +1,6 @@
 //! The one configuration file.
 
+use hubbub_privacy::Exit;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -76,10 +77,10 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// The program's exit code for it.
-    pub const fn exit_code(&self) -> u8 {
+    pub const fn exit(&self) -> Exit {
         match self {
-            Self::Io { .. } => 3,
-            Self::Syntax { .. } | Self::HalfTls { .. } | Self::Node { .. } | Self::TestClock { .. } => 2,
+            Self::Io { .. } => Exit::InputOutput,
+            Self::Syntax { .. } | Self::HalfTls { .. } | Self::Node { .. } | Self::TestClock { .. } => Exit::BadInput,
         }
     }
 }

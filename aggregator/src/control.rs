@@ -2,6 +2,7 @@
 //!
 //! One line goes in (`export`); a line per file written comes out, then `done`; or `failed` and the reason.
 
+use hubbub_privacy::Exit;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
@@ -61,10 +62,10 @@ pub enum ControlError {
 
 impl ControlError {
     /// The program's exit code for it.
-    pub const fn exit_code(&self) -> u8 {
+    pub const fn exit(&self) -> Exit {
         match self {
-            Self::Unavailable { .. } => 4,
-            Self::Refused(_) | Self::Bind { .. } => 3,
+            Self::Unavailable { .. } => Exit::Unavailable,
+            Self::Refused(_) | Self::Bind { .. } => Exit::InputOutput,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hubbub_privacy::{CountersHeader, Series};
+use hubbub_privacy::{CountersHeader, Exit, Series};
 use thiserror::Error;
 
 use crate::StoreError;
@@ -23,10 +23,10 @@ pub enum ExportError {
 
 impl ExportError {
     /// The program's exit code for it.
-    pub const fn exit_code(&self) -> u8 {
+    pub const fn exit(&self) -> Exit {
         match self {
-            Self::Store(error) => error.exit_code(),
-            Self::Write(_) => 3,
+            Self::Store(error) => error.exit(),
+            Self::Write(_) => Exit::InputOutput,
         }
     }
 }

@@ -5,6 +5,7 @@
 mod limits;
 mod serve;
 
+use hubbub_privacy::Exit;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -44,7 +45,7 @@ enum Command {
 }
 
 /// A message and an exit code.
-struct Failure(String, u8);
+struct Failure(String, Exit);
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
@@ -53,19 +54,19 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(message, code)) => {
+        Err(Failure(message, exit)) => {
             eprintln!("hubbub-aggregator: {message}");
-            ExitCode::from(code)
+            exit.into()
         }
     }
 }
 
 fn read_config(path: &Path) -> Result<Config, Failure> {
-    Config::read(path).map_err(|error| Failure(error.to_string(), error.exit_code()))
+    Config::read(path).map_err(|error| Failure(error.to_string(), error.exit()))
 }
 
 fn print_exported(config: &Path) -> Result<(), Failure> {
-    let files = export(&read_config(config)?).map_err(|error| Failure(error.to_string(), error.exit_code()))?;
+    let files = export(&read_config(config)?).map_err(|error| Failure(error.to_string(), error.exit()))?;
     let lines: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
     print(&lines)
 }
@@ -74,5 +75,5 @@ fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
-        .map_err(|error| Failure(format!("writing to standard output: {error}"), 3))
+        .map_err(|error| Failure(format!("writing to standard output: {error}"), Exit::InputOutput))
 }

@@ -1,5 +1,6 @@
 //! `export`: by the server that has the store, or directly when none has it.
 
+use hubbub_privacy::Exit;
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -21,10 +22,10 @@ pub enum OfflineExportError {
 
 impl OfflineExportError {
     /// The program's exit code for it.
-    pub const fn exit_code(&self) -> u8 {
+    pub const fn exit(&self) -> Exit {
         match self {
-            Self::Export(error) => error.exit_code(),
-            Self::Control(error) => error.exit_code(),
+            Self::Export(error) => error.exit(),
+            Self::Control(error) => error.exit(),
         }
     }
 }

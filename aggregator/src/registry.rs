@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use hubbub_privacy::Exit;
 use hubbub_privacy::registry::{self, Findings, ReadError};
 use hubbub_randomizer::{Plan, PlanError};
 use thiserror::Error;
@@ -40,10 +41,12 @@ pub enum RegistryError {
 
 impl RegistryError {
     /// The program's exit code for it.
-    pub const fn exit_code(&self) -> u8 {
+    pub const fn exit(&self) -> Exit {
         match self {
-            Self::Read(ReadError::Io { .. }) => 3,
-            Self::Read(_) | Self::NotApproved { .. } | Self::NoMechanism(_) | Self::ReportTooLong { .. } => 2,
+            Self::Read(ReadError::Io { .. }) => Exit::InputOutput,
+            Self::Read(_) | Self::NotApproved { .. } | Self::NoMechanism(_) | Self::ReportTooLong { .. } => {
+                Exit::BadInput
+            }
         }
     }
 }

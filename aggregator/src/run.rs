@@ -1,5 +1,6 @@
 //! The running server.
 
+use hubbub_privacy::Exit;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,13 +57,13 @@ pub enum RunError {
 
 impl RunError {
     /// The program's exit code for it.
-    pub const fn exit_code(&self) -> u8 {
+    pub const fn exit(&self) -> Exit {
         match self {
-            Self::Registry(error) => error.exit_code(),
-            Self::Tls(error) => error.exit_code(),
-            Self::Store(error) => error.exit_code(),
-            Self::Control(error) => error.exit_code(),
-            Self::ExportDir { .. } | Self::Defect(_) => 3,
+            Self::Registry(error) => error.exit(),
+            Self::Tls(error) => error.exit(),
+            Self::Store(error) => error.exit(),
+            Self::Control(error) => error.exit(),
+            Self::ExportDir { .. } | Self::Defect(_) => Exit::InputOutput,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `run`: logging, clock, limits, signals and the listener around the library's server.
 
+use hubbub_privacy::Exit;
 use std::path::Path;
 
 use hubbub_aggregator::{Clock, Config, ConfigError, Setup, run};
@@ -22,26 +23,29 @@ pub fn serve(config: &Path, test_clock: Option<&Path>) -> Result<(), Failure> {
         None => Clock::System,
         Some(_) if !config.listen.ip().is_loopback() => {
             let error = ConfigError::TestClock { listen: config.listen };
-            return Err(Failure(error.to_string(), error.exit_code()));
+            return Err(Failure(error.to_string(), error.exit()));
         }
-        Some(file) => Clock::test_file(file).map_err(|error| Failure(error.to_string(), 3))?,
+        Some(file) => Clock::test_file(file).map_err(|error| Failure(error.to_string(), Exit::InputOutput))?,
     };
-    limits::set().map_err(|error| Failure(format!("setting the process's limits: {error}"), 3))?;
-    let runtime =
-        tokio::runtime::Runtime::new().map_err(|error| Failure(format!("starting the runtime: {error}"), 3))?;
+    limits::set().map_err(|error| Failure(format!("setting the process's limits: {error}"), Exit::InputOutput))?;
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| Failure(format!("starting the runtime: {error}"), Exit::InputOutput))?;
     runtime.block_on(serve_until_signalled(&config, clock))
 }
 
 async fn serve_until_signalled(config: &Config, clock: Clock) -> Result<(), Failure> {
     let listening = |error| {
-        Failure(format!("listening on {}: {error}; choose another `listen` or free this one", config.listen), 4)
+        Failure(
+            format!("listening on {}: {error}; choose another `listen` or free this one", config.listen),
+            Exit::Unavailable,
+        )
     };
-    let signals = |error| Failure(format!("waiting for signals: {error}"), 3);
+    let signals = |error| Failure(format!("waiting for signals: {error}"), Exit::InputOutput);
     let mut terminate = signal(SignalKind::terminate()).map_err(signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(signals)?;
     let listener = TcpListener::bind(config.listen).await.map_err(listening)?;
     let address = listener.local_addr().map_err(listening)?;
-    let setup = Setup::prepare(config, clock).map_err(|error| Failure(error.to_string(), error.exit_code()))?;
+    let setup = Setup::prepare(config, clock).map_err(|error| Failure(error.to_string(), error.exit()))?;
     let scheme = if config.tls().is_some() { "https" } else { "http" };
     if scheme == "http" && !address.ip().is_loopback() {
         warn!(
@@ -55,5 +59,5 @@ async fn serve_until_signalled(config: &Config, clock: Clock) -> Result<(), Fail
             _ = interrupt.recv() => {}
         }
     };
-    run(listener, setup, shutdown).await.map_err(|error| Failure(error.to_string(), error.exit_code()))
+    run(listener, setup, shutdown).await.map_err(|error| Failure(error.to_string(), error.exit()))
 }

@@ -1,5 +1,6 @@
 //! HTTPS from the first byte, when the operator gives a certificate.
 
+use hubbub_privacy::Exit;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,10 +44,10 @@ pub enum TlsError {
 
 impl TlsError {
     /// The program's exit code for it.
-    pub const fn exit_code(&self) -> u8 {
+    pub const fn exit(&self) -> Exit {
         match self {
-            Self::Io { .. } => 3,
-            Self::Pem { .. } | Self::Pair { .. } => 2,
+            Self::Io { .. } => Exit::InputOutput,
+            Self::Pem { .. } | Self::Pair { .. } => Exit::BadInput,
         }
     }
 }

@@ -14,9 +14,9 @@ use crate::bus::{self, Bus, BusError};
 use crate::catalogue::Catalogue;
 use crate::clock::{Clock, ClockError};
 use crate::device::{Ask, Device, Parts, Request, serve};
-use crate::exit::Exit;
 use crate::outbox::{Outbox, OutboxError};
 use crate::store::{StateDirectory, StoreError};
+use hubbub_privacy::Exit;
 
 /// Calls that may wait for the device's thread; more wait in the bus.
 const WAITING_CALLS: usize = 1024;

@@ -11,7 +11,6 @@ pub mod ctl;
 pub mod daemon;
 pub mod device;
 pub mod event;
-pub mod exit;
 pub mod odds;
 pub mod outbox;
 pub mod probes;

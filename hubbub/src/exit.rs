@@ -1,38 +1,13 @@
-//! The exit codes of every Hubbub program, and what leads to them here.
-
-use std::process::ExitCode;
+//! What ends this program early, and with which exit code.
 
 use hubbub_estimator::EstimateError;
+use hubbub_privacy::Exit;
 use hubbub_privacy::registry::ReadError;
 use thiserror::Error;
 
 use crate::demo::DemoError;
 use crate::filters::FilterError;
 use crate::registry::CheckFailed;
-
-/// Why a program stopped, for scripts. 0 is success, and usage errors are bad input too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// 1: a check was made and did not pass.
-    CheckFailed,
-    /// 2: the input or the command line is wrong.
-    BadInput,
-    /// 3: a file, directory or socket could not be read or written.
-    InputOutput,
-    /// 4: a program or service that is needed is not there.
-    Unavailable,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::CheckFailed => 1,
-            Exit::BadInput => 2,
-            Exit::InputOutput => 3,
-            Exit::Unavailable => 4,
-        })
-    }
-}
 
 /// Anything that ends this program early.
 #[derive(Debug, Error)]

@@ -115,10 +115,13 @@ impl Domain {
         }
     }
 
-    /// The text of a value, as its owner reads it: the filters accept it again.
+    /// The text of a value, as its owner reads it: [`Domain::parse`] accepts it again. A bucket is shown by its lower edge.
     pub fn show(&self, value: &Value) -> String {
         match value {
-            Value::Index(index) => self.label(*index),
+            Value::Index(index) => match self {
+                Self::Ordered { edges, .. } => edges.get(*index as usize).map_or_else(String::new, i64::to_string),
+                _ => self.label(*index),
+            },
             Value::Items(items) => {
                 let labels: Vec<String> = items.iter().map(|&item| self.label(item)).collect();
                 serde_json::to_string(&labels).expect("strings serialize")
@@ -245,6 +248,7 @@ mod tests {
             (set.clone(), r#"["b","nobody","a","b"]"#, Value::Items(vec![0, 1])),
             (set, "", Value::Items(vec![])),
         ] {
+            assert_eq!(domain.parse(&domain.show(&value)), Ok(value.clone()), "{} {value:?}", domain.kind());
             assert_eq!(domain.parse(line), Ok(value), "{} {line:?}", domain.kind());
         }
     }

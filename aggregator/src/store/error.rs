@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use hubbub_privacy::Exit;
 use hubbub_privacy::MetricId;
 use rustix::io::Errno;
 use thiserror::Error;
@@ -91,16 +92,16 @@ pub enum StoreError {
 
 impl StoreError {
     /// The program's exit code for it.
-    pub const fn exit_code(&self) -> u8 {
+    pub const fn exit(&self) -> Exit {
         match self {
-            Self::InUse { .. } => 4,
-            Self::DefinitionChanged { .. } => 2,
+            Self::InUse { .. } => Exit::Unavailable,
+            Self::DefinitionChanged { .. } => Exit::BadInput,
             Self::Missing { .. }
             | Self::Io { .. }
             | Self::Full { .. }
             | Self::Corrupted { .. }
             | Self::Format { .. }
-            | Self::Database { .. } => 3,
+            | Self::Database { .. } => Exit::InputOutput,
         }
     }
 

@@ -15,7 +15,7 @@ use zbus::object_server::InterfaceRef;
 use zbus::{Connection, fdo};
 
 use crate::device::{Published, Request};
-use crate::exit::Exit;
+use hubbub_privacy::Exit;
 use interface::Metrics;
 
 /// The name on the bus.

@@ -12,8 +12,8 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::bus::{Bus, NAME};
-use crate::exit::Exit;
 use client::Client;
+use hubbub_privacy::Exit;
 
 /// Shows and controls what this computer collects and sends.
 #[derive(Debug, Parser)]

@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::exit::Exit;
+use hubbub_privacy::Exit;
 
 /// Keys of the file; others are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]

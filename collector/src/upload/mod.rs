@@ -19,8 +19,8 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use http::{Answer, PostError, Poster};
 
 use crate::clock::{Clock, ClockError};
-use crate::exit::Exit;
 use crate::outbox::{Attempt, FileName, MAX_REPORT_BYTES, Outbox, OutboxError, Outcome};
+use hubbub_privacy::Exit;
 
 /// After so many attempts in a row without an answer the rest waits for the next run: the network is down.
 const GIVE_UP_AFTER: u32 = 3;

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use hubbub_estimator::{EstimateError, Request, estimate};
-use hubbub_privacy::Period;
 use hubbub_privacy::registry::{Findings, ReadError, read};
+use hubbub_privacy::{Exit, Period};
 use hubbub_randomizer::{Plan, uniform};
 use indicatif::{ProgressBar, ProgressStyle};
 use rand_chacha::ChaCha20Rng;
@@ -20,7 +20,7 @@ use rand_chacha::rand_core::SeedableRng;
 use thiserror::Error;
 
 use crate::cli;
-use crate::exit::{self, Exit};
+use crate::exit;
 use crowd::Question;
 use device::Device;
 use population::Truth;

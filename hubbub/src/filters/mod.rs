@@ -9,7 +9,7 @@ use std::io;
 
 use hubbub_aggregator::counters_file::WriteError;
 use hubbub_estimator::EstimateError;
-use hubbub_privacy::{MalformedReport, ValueError};
+use hubbub_privacy::{Exit, MalformedReport, ValueError};
 use hubbub_randomizer::{PayloadError, PlanError};
 use indicatif::{ProgressBar, ProgressStyle};
 use thiserror::Error;
@@ -18,7 +18,7 @@ pub use estimate::estimate;
 pub use fold::fold;
 pub use randomize::{Randomness, randomize};
 
-use crate::exit::{self, Exit};
+use crate::exit;
 
 /// Why a filter stopped.
 #[derive(Debug, Error)]
