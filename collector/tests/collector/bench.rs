@@ -110,6 +110,7 @@ impl Bus {
             .arg(format!("--config-file={}", config.display()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(fs::File::create(directory.join("bus.log")).unwrap())
             .spawn()
             .expect("dbus-daemon (Debian package dbus-daemon) is installed");
         let mut line = String::new();

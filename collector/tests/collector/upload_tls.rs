@@ -6,21 +6,21 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rcgen::{CertifiedKey, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
 use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 
 use crate::bench::{assert_fails, run, week};
 use crate::server::answer;
 
-fn file(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name).to_str().unwrap().to_owned()
-}
-
 /// Serves `connections` connections and tells how each handshake went, and how long each body was.
-fn serve(listener: TcpListener, connections: usize) -> Vec<Option<(HandshakeKind, usize)>> {
-    let certificates = CertificateDer::pem_file_iter(file("server.pem")).unwrap().map(Result::unwrap).collect();
-    let key = PrivateKeyDer::from_pem_file(file("server.key")).unwrap();
+fn serve(
+    listener: TcpListener,
+    made: CertifiedKey<KeyPair>,
+    connections: usize,
+) -> Vec<Option<(HandshakeKind, usize)>> {
+    let certificates = vec![made.cert.der().clone()];
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -67,7 +67,10 @@ fn reports_travel_over_tls_without_resumption_and_only_to_the_right_server() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
     // Two attempts without the authority, then two with it.
-    let server = std::thread::spawn(move || serve(listener, 4));
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let authority = text(&dir.path().join("ca.pem"));
+    fs::write(&authority, made.cert.pem()).unwrap();
+    let server = std::thread::spawn(move || serve(listener, made, 4));
     let upload = |ca: Option<String>| {
         let config = dir.path().join("upload.toml");
         fs::write(&config, ca.map_or(String::new(), |ca| format!("ca_file = \"{ca}\""))).unwrap();
@@ -77,7 +80,7 @@ fn reports_travel_over_tls_without_resumption_and_only_to_the_right_server() {
     };
     assert_fails(&upload(None), 4, &["localhost", "kept"]);
     fs::write(&clock, (period.end() + 24 * 3600).to_string()).unwrap();
-    let output = upload(Some(file("ca.pem")));
+    let output = upload(Some(authority));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let seen = server.join().unwrap();
     assert_eq!(seen[..2], [None, None], "a report went to a server that could not prove who it is");
