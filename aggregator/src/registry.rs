@@ -43,10 +43,8 @@ impl RegistryError {
     /// The program's exit code for it.
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Read(ReadError::Io { .. }) => Exit::InputOutput,
-            Self::Read(_) | Self::NotApproved { .. } | Self::NoMechanism(_) | Self::ReportTooLong { .. } => {
-                Exit::BadInput
-            }
+            Self::Read(error) => error.exit(),
+            Self::NotApproved { .. } | Self::NoMechanism(_) | Self::ReportTooLong { .. } => Exit::BadInput,
         }
     }
 }

@@ -88,15 +88,11 @@ impl DaemonError {
         match self {
             Self::TestClockOnSystemBus
             | Self::NotApproved { .. }
-            | Self::Clock(ClockError::NotSeconds { .. })
-            | Self::Registry(ReadError::Invalid { .. } | ReadError::FileCount { .. }) => Exit::BadInput,
+            | Self::Clock(ClockError::NotSeconds { .. }) => Exit::BadInput,
+            Self::Registry(error) => error.exit(),
             Self::Store(StoreError::InUse { .. }) | Self::DeviceStopped => Exit::Unavailable,
             Self::Bus(error) => error.exit(),
-            Self::Clock(ClockError::Io { .. })
-            | Self::Registry(ReadError::Io { .. })
-            | Self::Store(_)
-            | Self::Outbox(_)
-            | Self::Start(_) => Exit::InputOutput,
+            Self::Clock(ClockError::Io { .. }) | Self::Store(_) | Self::Outbox(_) | Self::Start(_) => Exit::InputOutput,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use hubbub_privacy::{HeaderError, Period, SeriesPathError};
+use hubbub_privacy::{Exit, HeaderError, Period, SeriesPathError};
 use hubbub_randomizer::PlanError;
 use parquet::errors::ParquetError;
 use polars::prelude::PolarsError;
@@ -107,16 +107,16 @@ pub enum EstimateError {
 }
 
 impl EstimateError {
-    /// Whether the input is to blame (exit code 2 of a program that stops here) rather than a disk or the machine (3).
-    pub const fn is_bad_input(&self) -> bool {
+    /// The exit code of a program that stops here: the input is to blame, or a disk or the machine.
+    pub const fn exit(&self) -> Exit {
         match self {
             Self::NoCounters { .. }
             | Self::NothingToPool { .. }
             | Self::PoolRange { .. }
             | Self::Refused { .. }
-            | Self::Overflow { .. } => true,
+            | Self::Overflow { .. } => Exit::BadInput,
             Self::Changed { .. } | Self::Sum { .. } | Self::Read { .. } | Self::Place { .. } | Self::Write { .. } => {
-                false
+                Exit::InputOutput
             }
         }
     }

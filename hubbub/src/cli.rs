@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use hubbub_privacy::{Period, registry::read};
 use hubbub_randomizer::Plan;
 
-use crate::exit::Failure;
+use crate::demo::Demo;
+use crate::failure::Failure;
 use crate::filters::{self, Randomness};
 use crate::{clock, demo, registry};
 
@@ -106,23 +107,6 @@ struct Check {
     /// Print the findings as one JSON array on stdout
     #[arg(long)]
     json: bool,
-}
-
-/// What `hubbub demo` is asked to do.
-#[derive(Args)]
-pub struct Demo {
-    /// Simulated devices beside this machine
-    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-    pub devices: u32,
-    /// Where everything goes; an earlier demo there is replaced
-    #[arg(long, value_name = "DIR", default_value = "demo-out")]
-    pub out: PathBuf,
-    /// The seed of the simulated devices; this machine's own report is always drawn from the operating system
-    #[arg(long, value_name = "S", default_value_t = 1)]
-    pub seed: u64,
-    /// The directory of the registry
-    #[arg(long, value_name = "DIR", default_value = "metrics")]
-    pub registry: PathBuf,
 }
 
 fn parse_range(text: &str) -> Result<(Period, Period), String> {

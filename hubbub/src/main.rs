@@ -3,7 +3,7 @@
 mod cli;
 mod clock;
 mod demo;
-mod exit;
+mod failure;
 mod filters;
 mod registry;
 

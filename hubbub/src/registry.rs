@@ -1,27 +1,52 @@
 //! `hubbub registry check`: everything that is wrong with a registry.
 
 use std::fmt;
-use std::io::Write;
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
-use hubbub_privacy::Registry;
 use hubbub_privacy::registry::{Finding, ReadError, read};
+use hubbub_privacy::{Exit, Registry};
 use hubbub_randomizer::Plan;
 use serde_json::json;
 use thiserror::Error;
 
-use crate::exit::Failure;
-
-/// The registry does not pass.
+/// Why a check did not pass.
 #[derive(Debug, Error)]
-#[error("{0}")]
-pub struct CheckFailed(String);
+pub enum CheckError {
+    /// The registry has defects.
+    #[error("{} has {count} defects:\n{list}", directory.display())]
+    Defects {
+        /// The registry.
+        directory: PathBuf,
+        /// How many.
+        count: usize,
+        /// One a line.
+        list: String,
+    },
+    /// The registry cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The output cannot be written.
+    #[error("writing standard output: {0}")]
+    Write(io::Error),
+}
+
+impl CheckError {
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Defects { .. } => Exit::CheckFailed,
+            Self::Read(error) => error.exit(),
+            Self::Write(_) => Exit::InputOutput,
+        }
+    }
+}
 
 /// Checks the registry in `directory` as of a time in Unix seconds. `output` gets a line of praise, or all findings as JSON.
 ///
 /// # Errors
-/// [`CheckFailed`] with all findings, or what could not be read.
-pub fn check(directory: &Path, now_s: i64, json: bool, mut output: impl Write) -> Result<(), Failure> {
+/// [`CheckError`] with all findings, or what could not be read or written.
+pub fn check(directory: &Path, now_s: i64, json: bool, mut output: impl Write) -> Result<(), CheckError> {
     let (findings, praise) = match read(directory) {
         Ok(registry) => {
             let findings = registry.lint(now_s).0;
@@ -41,12 +66,19 @@ pub fn check(directory: &Path, now_s: i64, json: bool, mut output: impl Write) -
     } else {
         Ok(())
     };
-    printed.map_err(crate::filters::FilterError::Write)?;
+    printed.map_err(CheckError::Write)?;
     if findings.is_empty() {
         return Ok(());
     }
     let list: Vec<String> = findings.iter().map(Defect::to_string).collect();
-    Err(CheckFailed(format!("{} has {} defects:\n{}", directory.display(), list.len(), list.join("\n"))).into())
+    Err(CheckError::Defects {
+        directory: directory.to_owned(),
+        count: list.len(),
+        list: list.join(
+            "
+",
+        ),
+    })
 }
 
 /// A lint's finding, or a metric that no mechanism serves.

@@ -30,7 +30,7 @@ use sha2::{Digest, Sha256};
 
 use crate::conformance::Law;
 use crate::exact::{ExpBound, floor_exp_negative, ratio};
-use crate::mechanism::PayloadError;
+use crate::payload::PayloadError;
 
 const MILLION: u64 = 1_000_000;
 /// What alpha is raised by, in units of 2^-64: 2^-50, so that flooring weights can never break the bound.

@@ -13,6 +13,7 @@ pub mod conformance;
 mod exact;
 mod folded_geometric;
 mod mechanism;
+mod payload;
 mod plan;
 pub mod questionnaire;
 mod release;
@@ -22,7 +23,8 @@ pub mod uniform;
 
 pub use exact::ExpBound;
 pub use folded_geometric::{BoundExceeded, FoldedGeometric};
-pub use mechanism::{Mechanism, PayloadError};
+pub use mechanism::Mechanism;
+pub use payload::PayloadError;
 pub use plan::{Plan, PlanError};
 pub use release::{ReleaseError, release};
 pub use subset::Subset;

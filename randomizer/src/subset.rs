@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 
 use crate::conformance::Law;
 use crate::exact::{ExpBound, ratio};
-use crate::mechanism::PayloadError;
+use crate::payload::PayloadError;
 use crate::two_level::TwoLevel;
 use crate::uniform;
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array, Int64Array};
 use hubbub_estimator::{EstimateError, Request, Step, estimate};
 use hubbub_privacy::Counters;
+use hubbub_privacy::Exit;
 use hubbub_randomizer::Plan;
 
 use crate::fixture::{Draft, Place, any_counters, changed_plan, plan};
@@ -23,7 +24,7 @@ fn refused(place: &Place, plan: &Plan, bad_input: bool, parts: &[&str]) -> Estim
     for part in parts {
         assert!(message.contains(part), "`{message}` does not say `{part}`");
     }
-    assert_eq!(error.is_bad_input(), bad_input, "{message}");
+    assert_eq!(error.exit() == Exit::BadInput, bad_input, "{message}");
     assert!(!place.out().exists(), "something was written before everything was checked");
     error
 }
@@ -71,7 +72,7 @@ fn any_flipped_bit_is_refused_or_changes_no_figure() {
         match place.estimate(&plan) {
             Ok(summary) => assert_eq!(summary.rows, figures, "byte {at}"),
             Err(error) => {
-                assert!(error.is_bad_input(), "byte {at}: {error}");
+                assert_eq!(error.exit(), Exit::BadInput, "byte {at}: {error}");
                 assert!(error.to_string().contains(path.to_str().unwrap()), "byte {at}: {error}");
             }
         }
@@ -224,7 +225,7 @@ fn ranges_that_pool_nothing() {
     {
         let error = place.estimate_pooled(&plan, Some(range)).unwrap_err();
         assert!(error.to_string().contains(said), "{error}");
-        assert!(error.is_bad_input());
+        assert_eq!(error.exit(), Exit::BadInput);
     }
 }
 
@@ -236,7 +237,7 @@ fn a_place_that_cannot_be_written() {
     let error = place.estimate(&plan).unwrap_err();
     assert!(error.to_string().contains(place.out().to_str().unwrap()), "{error}");
     assert!(error.to_string().contains("name a directory that you may write"), "{error}");
-    assert!(!error.is_bad_input());
+    assert_eq!(error.exit(), Exit::InputOutput);
     assert_eq!(fs::read(place.out()).unwrap(), b"a file where the directory should be");
 }
 
@@ -248,7 +249,7 @@ fn an_unfinished_file_is_removed() {
     let folder = place.out().join("period=2026-W46");
     fs::create_dir_all(folder.join("test.browser.parquet")).unwrap();
     let error = place.estimate(&plan).unwrap_err();
-    assert!(!error.is_bad_input());
+    assert_eq!(error.exit(), Exit::InputOutput);
     let names = |path: &Path| fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
     assert_eq!(names(&folder), ["test.browser.parquet"]);
 }
@@ -280,13 +281,13 @@ fn files_that_change_or_vanish_while_they_are_read() {
         other.write(path.ancestors().nth(4).unwrap());
     });
     assert!(changed.to_string().contains("changed while they were read"), "{changed}");
-    assert!(!changed.is_bad_input());
+    assert_eq!(changed.exit(), Exit::InputOutput);
 
     let vanished = meddled(|path| fs::remove_file(path).unwrap());
     assert!(vanished.to_string().contains("reading counters "), "{vanished}");
-    assert!(!vanished.is_bad_input());
+    assert_eq!(vanished.exit(), Exit::InputOutput);
 
     let cut = meddled(|path| fs::write(path, b"PAR1").unwrap());
     assert!(cut.to_string().contains("export it again"), "{cut}");
-    assert!(cut.is_bad_input());
+    assert_eq!(cut.exit(), Exit::BadInput);
 }

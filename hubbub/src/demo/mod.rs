@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
+use clap::Args;
 use hubbub_estimator::{EstimateError, Request, estimate};
 use hubbub_privacy::registry::{Findings, ReadError, read};
 use hubbub_privacy::{Exit, Period};
@@ -19,8 +20,6 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use thiserror::Error;
 
-use crate::cli;
-use crate::exit;
 use crowd::Question;
 use device::Device;
 use population::Truth;
@@ -29,6 +28,23 @@ use scoreboard::Truths;
 
 /// Marks a directory as a demo's, so that only a demo's is ever replaced.
 const MARKER: &str = ".hubbub-demo";
+
+/// What `hubbub demo` is asked to do.
+#[derive(Args)]
+pub struct Demo {
+    /// Simulated devices beside this machine
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub devices: u32,
+    /// Where everything goes; an earlier demo there is replaced
+    #[arg(long, value_name = "DIR", default_value = "demo-out")]
+    pub out: PathBuf,
+    /// The seed of the simulated devices; this machine's own report is always drawn from the operating system
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+    /// The directory of the registry
+    #[arg(long, value_name = "DIR", default_value = "metrics")]
+    pub registry: PathBuf,
+}
 
 /// Why the demo stopped.
 #[derive(Debug, Error)]
@@ -147,10 +163,10 @@ impl DemoError {
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Registry(error) => exit::of_registry(error),
+            Self::Registry(error) => error.exit(),
             Self::NotApproved(_) | Self::NotOurs { .. } | Self::Domain { .. } => Exit::BadInput,
             Self::Io { .. } => Exit::InputOutput,
-            Self::Estimate(error) => exit::of_estimate(error),
+            Self::Estimate(error) => error.exit(),
             Self::MissingProgram { .. } | Self::NoBus | Self::Start { .. } => Exit::Unavailable,
             Self::Silent { .. }
             | Self::Failed { .. }
@@ -175,7 +191,7 @@ fn uniform_order(n: usize, rng: &mut ChaCha20Rng) -> Vec<usize> {
 ///
 /// # Errors
 /// [`DemoError`]; every process that was started has been ended.
-pub fn run(request: &cli::Demo, now_s: i64) -> Result<(), DemoError> {
+pub fn run(request: &Demo, now_s: i64) -> Result<(), DemoError> {
     programs::end_all_on_a_signal()?;
     let programs = Programs::beside_this_one()?;
     let registry = read(&request.registry)?;

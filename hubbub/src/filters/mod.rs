@@ -18,8 +18,6 @@ pub use estimate::estimate;
 pub use fold::fold;
 pub use randomize::{Randomness, randomize};
 
-use crate::exit;
-
 /// Why a filter stopped.
 #[derive(Debug, Error)]
 pub enum FilterError {
@@ -103,7 +101,7 @@ impl FilterError {
             Self::Plan(_) | Self::Line { .. } => Exit::BadInput,
             Self::Read { .. } | Self::Write(_) | Self::Counters(_) => Exit::InputOutput,
             Self::Randomness(_) => Exit::Unavailable,
-            Self::Estimate(error) => exit::of_estimate(error),
+            Self::Estimate(error) => error.exit(),
         }
     }
 }

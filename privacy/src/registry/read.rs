@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::{Files, Findings, Registry};
+use crate::Exit;
 
 /// Definition files of a real registry have some kilobytes; anything near this is an attack or a mistake.
 const MAX_DEFINITION_BYTES: u64 = 4 << 20;
@@ -42,6 +43,16 @@ pub enum ReadError {
         /// What is wrong.
         findings: Findings,
     },
+}
+
+impl ReadError {
+    /// The exit code of a program that stops because of it.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Io { .. } => Exit::InputOutput,
+            Self::FileCount { .. } | Self::Invalid { .. } => Exit::BadInput,
+        }
+    }
 }
 
 /// Reads and checks all `*.toml` files of `directory` and the value lists they name.

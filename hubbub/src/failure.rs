@@ -7,14 +7,14 @@ use thiserror::Error;
 
 use crate::demo::DemoError;
 use crate::filters::FilterError;
-use crate::registry::CheckFailed;
+use crate::registry::CheckError;
 
 /// Anything that ends this program early.
 #[derive(Debug, Error)]
 pub enum Failure {
-    /// The registry does not pass.
+    /// The registry does not pass, or could not be checked.
     #[error(transparent)]
-    Check(#[from] CheckFailed),
+    Check(#[from] CheckError),
     /// The registry cannot be used.
     #[error(transparent)]
     Registry(#[from] ReadError),
@@ -33,24 +33,11 @@ impl Failure {
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Check(_) => Exit::CheckFailed,
-            Self::Registry(error) => of_registry(error),
+            Self::Check(error) => error.exit(),
+            Self::Registry(error) => error.exit(),
             Self::Filter(error) => error.exit(),
-            Self::Estimate(error) => of_estimate(error),
+            Self::Estimate(error) => error.exit(),
             Self::Demo(error) => error.exit(),
         }
     }
-}
-
-/// The exit code of a registry that cannot be used.
-pub fn of_registry(error: &ReadError) -> Exit {
-    match error {
-        ReadError::Io { .. } => Exit::InputOutput,
-        ReadError::FileCount { .. } | ReadError::Invalid { .. } => Exit::BadInput,
-    }
-}
-
-/// The exit code of counters that cannot be estimated.
-pub fn of_estimate(error: &EstimateError) -> Exit {
-    if error.is_bad_input() { Exit::BadInput } else { Exit::InputOutput }
 }
