@@ -24,7 +24,9 @@ pub fn closes_at(period: Period) -> i64 {
 pub fn check(plan: &Plan, now_s: i64, body: &[u8]) -> Result<Report, Rejection> {
     let report = Report::decode(body).map_err(|malformed| match malformed {
         MalformedReport::Format(_) => Rejection::UnsupportedFormat,
-        MalformedReport::Json(_) | MalformedReport::Period(_) | MalformedReport::Id => Rejection::Malformed,
+        MalformedReport::NotAnObject | MalformedReport::Json(_) | MalformedReport::Period(_) | MalformedReport::Id => {
+            Rejection::Malformed
+        }
     })?;
     let metric = plan.registry().get(report.metric).ok_or(Rejection::UnknownMetric)?;
     match metric.status {

@@ -10,7 +10,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_rustls::TlsAcceptor;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::committer::{Committer, Message};
 use crate::export::Destination;
@@ -94,6 +94,9 @@ impl Setup {
         let committer =
             Committer::open(place, plan.clone(), clock.clone(), destination, published.clone(), readiness.clone())?;
         let collected = plan.registry().metrics().filter(|metric| metric.status.is_collected()).count();
+        if collected == 0 {
+            warn!("no metric of the registry is collected now (drafts are not), so every report will be refused");
+        }
         info!(registry = plan.registry().digest(), collected, ids_held = committer.ids_held(), "ready to count");
         let (sender, messages) = mpsc::channel(QUEUE);
         let site = Site { plan, clock, messages: sender, published, readiness };

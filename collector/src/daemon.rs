@@ -86,9 +86,9 @@ impl DaemonError {
     /// The exit code that says so.
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::TestClockOnSystemBus
-            | Self::NotApproved { .. }
-            | Self::Clock(ClockError::NotSeconds { .. }) => Exit::BadInput,
+            Self::TestClockOnSystemBus | Self::NotApproved { .. } | Self::Clock(ClockError::NotSeconds { .. }) => {
+                Exit::BadInput
+            }
             Self::Registry(error) => error.exit(),
             Self::Store(StoreError::InUse { .. }) | Self::DeviceStopped => Exit::Unavailable,
             Self::Bus(error) => error.exit(),

@@ -9,7 +9,7 @@ use hubbub_randomizer::Plan;
 
 use crate::demo::Demo;
 use crate::failure::Failure;
-use crate::filters::{self, Randomness};
+use crate::filters::{self, Folded, Randomness};
 use crate::{clock, demo, registry};
 
 /// Opt-in metrics under local differential privacy: the tool of analysts, reviewers and publishers.
@@ -29,9 +29,10 @@ enum Command {
     /// A value is `true` or `false`, a label, an integer, or a JSON array for a set; an empty line is absent; an unlisted
     /// label becomes the metric's `other`. A line of the wrong type stops with exit 2.
     Randomize(Randomize),
-    /// Add reports (one a line on stdin) to counters, as the server does
+    /// Count reports (one a line on stdin) as the server does, and write the counters
     ///
-    /// The same id is counted once. A bad line stops with exit 2, naming it, and nothing is written.
+    /// The same id is counted once. A bad line stops with exit 2, naming it, and nothing is written. Counters of the same
+    /// metric, version and period that are already there are replaced: give all reports at once.
     Fold(Fold),
     /// Turn counters into unbiased estimates with errors and intervals, as Parquet
     Estimate(Estimate),
@@ -130,8 +131,14 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Fold(Fold { registry, out }) => {
             let plan = Plan::new(read(&registry)?);
-            let files = filters::fold(&plan, &out, stdin().lock())?;
+            let Folded { files, duplicates } = filters::fold(&plan, &out, stdin().lock())?;
             files.iter().for_each(|file| eprintln!("wrote {}", file.display()));
+            if files.is_empty() {
+                eprintln!("no reports on standard input, so nothing was written");
+            }
+            if duplicates > 0 {
+                eprintln!("{duplicates} reports had an id that was counted before, and were not counted again");
+            }
         }
         Command::Estimate(Estimate { registry, counters, out, pool, json }) => {
             let plan = Plan::new(read(&registry)?);

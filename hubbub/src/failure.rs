@@ -1,5 +1,7 @@
 //! What ends this program early, and with which exit code.
 
+use std::panic;
+
 use hubbub_estimator::EstimateError;
 use hubbub_privacy::Exit;
 use hubbub_privacy::registry::ReadError;
@@ -40,4 +42,16 @@ impl Failure {
             Self::Demo(error) => error.exit(),
         }
     }
+}
+
+/// Keeps the panics of the Parquet readers, which the estimator catches and turns into a message that names the damaged
+/// file, from printing their own. All other panics print as usual.
+pub fn silence_parquet_readers() {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        let file = panic.location().map_or("", |location| location.file());
+        if !["/parquet-", "/polars-", "/arrow-"].iter().any(|reader| file.contains(reader)) {
+            usual(panic);
+        }
+    }));
 }

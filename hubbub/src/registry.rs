@@ -1,10 +1,9 @@
 //! `hubbub registry check`: everything that is wrong with a registry.
 
-use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use hubbub_privacy::registry::{Finding, ReadError, read};
+use hubbub_privacy::registry::{Code, Finding, ReadError, read};
 use hubbub_privacy::{Exit, Registry};
 use hubbub_randomizer::Plan;
 use serde_json::json;
@@ -14,7 +13,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum CheckError {
     /// The registry has defects.
-    #[error("{} has {count} defects:\n{list}", directory.display())]
+    #[error("{} has {count} {}:\n{list}", directory.display(), if *count == 1 { "defect" } else { "defects" })]
     Defects {
         /// The registry.
         directory: PathBuf,
@@ -49,17 +48,15 @@ impl CheckError {
 pub fn check(directory: &Path, now_s: i64, json: bool, mut output: impl Write) -> Result<(), CheckError> {
     let (findings, praise) = match read(directory) {
         Ok(registry) => {
-            let findings = registry.lint(now_s).0;
             let praise = praise(directory, &registry);
-            (findings.into_iter().map(Defect::Lint).chain(without_mechanism(registry)).collect(), praise)
+            let lints = registry.lint(now_s).0;
+            ([lints, without_mechanism(registry)].concat(), praise)
         }
-        Err(ReadError::Invalid { findings, .. }) => {
-            (findings.0.into_iter().map(Defect::Lint).collect::<Vec<_>>(), String::new())
-        }
+        Err(ReadError::Invalid { findings, .. }) => (findings.0, String::new()),
         Err(error) => return Err(error.into()),
     };
     let printed = if json {
-        let all: Vec<_> = findings.iter().map(Defect::to_json).collect();
+        let all: Vec<_> = findings.iter().map(to_json).collect();
         writeln!(output, "{}", serde_json::Value::from(all))
     } else if findings.is_empty() {
         writeln!(output, "{praise}")
@@ -70,7 +67,7 @@ pub fn check(directory: &Path, now_s: i64, json: bool, mut output: impl Write) -
     if findings.is_empty() {
         return Ok(());
     }
-    let list: Vec<String> = findings.iter().map(Defect::to_string).collect();
+    let list: Vec<String> = findings.iter().map(Finding::to_string).collect();
     Err(CheckError::Defects {
         directory: directory.to_owned(),
         count: list.len(),
@@ -81,38 +78,18 @@ pub fn check(directory: &Path, now_s: i64, json: bool, mut output: impl Write) -
     })
 }
 
-/// A lint's finding, or a metric that no mechanism serves.
-enum Defect {
-    Lint(Finding),
-    Mechanism { metric: String, message: String },
+fn to_json(Finding { code, file, line, metric, message, remedy }: &Finding) -> serde_json::Value {
+    json!({
+        "code": code.name(), "file": file, "line": line, "metric": metric, "message": message, "remedy": remedy,
+    })
 }
 
-impl fmt::Display for Defect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Lint(finding) => finding.fmt(f),
-            Self::Mechanism { message, .. } => write!(f, "[mechanism] {message}"),
-        }
-    }
-}
-
-impl Defect {
-    fn to_json(&self) -> serde_json::Value {
-        match self {
-            Self::Lint(Finding { code, file, line, metric, message, remedy }) => json!({
-                "code": code.name(), "file": file, "line": line, "metric": metric, "message": message, "remedy": remedy,
-            }),
-            Self::Mechanism { metric, message } => json!({ "code": "mechanism", "metric": metric, "message": message }),
-        }
-    }
-}
-
-fn without_mechanism(registry: Registry) -> Vec<Defect> {
+/// Metrics that could never be asked, because no mechanism serves them.
+fn without_mechanism(registry: Registry) -> Vec<Finding> {
     let plan = Plan::new(registry);
     let failures = plan.registry().metrics().filter_map(|metric| Some((metric, plan.get(metric.id).err()?)));
-    failures
-        .map(|(metric, error)| Defect::Mechanism { metric: metric.name.clone(), message: error.to_string() })
-        .collect()
+    let remedy = "change the domain or the mechanism";
+    failures.map(|(metric, error)| metric.finding(Code::Mechanism, &error.to_string(), remedy)).collect()
 }
 
 fn praise(directory: &Path, registry: &Registry) -> String {

@@ -9,6 +9,8 @@ use thiserror::Error;
 /// Digits after the decimal point that a registry may use; every figure is a whole number of millionths.
 const DECIMALS: usize = 6;
 const MILLION: u64 = 1_000_000;
+/// What a message repeats of a text that is no decimal.
+const SHOWN_CHARS: usize = 40;
 
 /// Why a string is not an exact decimal of at most six places.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -49,19 +51,20 @@ impl FromStr for Decimal {
     type Err = DecimalError;
 
     fn from_str(text: &str) -> Result<Self, DecimalError> {
+        let shown = || text.chars().take(SHOWN_CHARS).collect::<String>();
         let (whole, fraction) = match text.split_once('.') {
-            Some((_, "")) => return Err(DecimalError::Malformed(text.to_owned())),
+            Some((_, "")) => return Err(DecimalError::Malformed(shown())),
             Some(parts) => parts,
             None => (text, ""),
         };
         let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
         if whole.is_empty() || !digits(whole) || !digits(fraction) {
-            return Err(DecimalError::Malformed(text.to_owned()));
+            return Err(DecimalError::Malformed(shown()));
         }
         if fraction.len() > DECIMALS {
-            return Err(DecimalError::TooPrecise(text.to_owned()));
+            return Err(DecimalError::TooPrecise(shown()));
         }
-        format!("{whole}{fraction:0<DECIMALS$}").parse().map(Self).map_err(|_| DecimalError::TooLarge(text.to_owned()))
+        format!("{whole}{fraction:0<DECIMALS$}").parse().map(Self).map_err(|_| DecimalError::TooLarge(shown()))
     }
 }
 

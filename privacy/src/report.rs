@@ -36,7 +36,7 @@ impl fmt::Debug for ReportId {
 
 /// What a mechanism's output looks like on the wire; its meaning is the mechanism's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`report` must be a whole number or an array of whole numbers")]
 pub enum Payload {
     /// An output index.
     Number(u32),
@@ -65,6 +65,9 @@ pub enum MalformedReport {
     /// Not the JSON object that protocol version 1 describes.
     #[error("not a report: {0}")]
     Json(String),
+    /// Not a JSON object at all.
+    #[error("not a report: a report is a JSON object, {{\"v\":1,...}}")]
+    NotAnObject,
     /// A format version that this program does not speak.
     #[error("report format {0} is not supported; this program speaks version {FORMAT}")]
     Format(u32),
@@ -112,6 +115,10 @@ impl Report {
     /// # Errors
     /// [`MalformedReport`]; unknown, missing and repeated fields are refused, and so is anything after the object.
     pub fn decode(bytes: &[u8]) -> Result<Self, MalformedReport> {
+        // Derived readers take an array of the fields for the object, too.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(MalformedReport::NotAnObject);
+        }
         let wire: Wire = serde_json::from_slice(bytes).map_err(|error| MalformedReport::Json(error.to_string()))?;
         if wire.v != FORMAT {
             return Err(MalformedReport::Format(wire.v));
@@ -174,6 +181,7 @@ mod tests {
             (good.clone() + "x", "trailing bytes"),
             (good.clone() + &good, "two objects"),
             (good[..40].to_owned(), "a truncated object"),
+            (r#"[1,17,2,"2026-W47","-_v7-_v7-_v7-_v7-_v7-w",[3]]"#.to_owned(), "the fields as an array"),
             (String::new(), "nothing"),
         ] {
             assert!(Report::decode(bad.as_bytes()).is_err(), "{why} was accepted: {bad}");

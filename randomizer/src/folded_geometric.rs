@@ -46,8 +46,12 @@ pub struct FoldedGeometric {
     max: u32,
     /// alpha 2^64.
     alpha: u64,
-    /// For each x, the sums of w_x(0..=y) for y in 0..C; the last sum is 2^64 and is not stored.
-    cumulative: Vec<Vec<u64>>,
+    /// floor(2^64 alpha^n/(1+alpha)) for n in 0..=C: the weight of an end at distance n.
+    ends: Vec<u64>,
+    /// floor(2^64 (1-alpha)/(1+alpha) alpha^n) for n in 0..=C: the weight of an inner output at distance n.
+    inner: Vec<u64>,
+    /// For each x, what the floors miss to 2^64; it is added to w_x(x).
+    remainders: Vec<u64>,
 }
 
 impl FoldedGeometric {
@@ -61,8 +65,13 @@ impl FoldedGeometric {
         let denominator = UBig::from(MILLION) * UBig::from(max);
         let alpha = floor_exp_negative(&numerator, &denominator, 64) + UBig::from(ALPHA_SLACK);
         let alpha = u64::try_from(alpha).map_err(|_| BoundExceeded)?;
-        let rows = weights(alpha, max);
-        let mechanism = Self { max, alpha, cumulative: rows.iter().map(|row| running_sums(row)).collect() };
+        let (ends, inner) = floors(alpha, max);
+        let mut mechanism = Self { max, alpha, ends, inner, remainders: vec![0; max as usize + 1] };
+        for x in 0..=max {
+            let sum: u128 = (0..=max).map(|y| u128::from(mechanism.weight(x, y))).sum();
+            let missing = u64::try_from((1u128 << 64) - sum).expect("flooring loses less than one unit per output");
+            mechanism.remainders[x as usize] = missing;
+        }
         let bound = ExpBound::new(epsilon);
         let within = (0..=max).all(|y| {
             let (most, least) = mechanism.extremes(y);
@@ -129,11 +138,11 @@ impl FoldedGeometric {
         }
     }
 
-    /// w_x(y), out of 2^64.
+    /// w_x(y), out of 2^64: what the sampler adds up and what the certificate is computed from.
     fn weight(&self, x: u32, y: u32) -> u64 {
-        let row = &self.cumulative[x as usize];
-        let before = if y == 0 { 0 } else { row[y as usize - 1] };
-        row.get(y as usize).map_or(before.wrapping_neg(), |sum| sum - before)
+        let distance = x.abs_diff(y) as usize;
+        let floor = if y == 0 || y == self.max { self.ends[distance] } else { self.inner[distance] };
+        floor + if x == y { self.remainders[x as usize] } else { 0 }
     }
 
     /// The inputs that make `y` most and least likely.
@@ -156,14 +165,13 @@ impl FoldedGeometric {
     }
 }
 
-/// The rows w_x(0..=C), each with sum 2^64.
-fn weights(alpha: u64, max: u32) -> Vec<Vec<u64>> {
+/// The floored weights by distance: of the two ends, and of the outputs between.
+fn floors(alpha: u64, max: u32) -> (Vec<u64>, Vec<u64>) {
     let one = UBig::ONE << 64;
     let alpha = UBig::from(alpha);
     // With alpha = a / 2^64: alpha^n/(1+alpha) 2^64 = a^n / (2^(64 n) (2^64 + a)) 2^128, and likewise inside.
     let (plus, minus) = (&one + &alpha, &one - &alpha);
-    let mut ends = Vec::new();
-    let mut inner = Vec::new();
+    let (mut ends, mut inner) = (Vec::new(), Vec::new());
     let mut power = UBig::ONE;
     for n in 0..=max as usize {
         let denominator = &plus << (64 * n);
@@ -173,30 +181,7 @@ fn weights(alpha: u64, max: u32) -> Vec<Vec<u64>> {
         inner.push(u64::try_from(inside).expect("below 2^64, because (1-alpha)/(1+alpha) < 1"));
         power *= &alpha;
     }
-    let last = max as usize;
-    let mut rows = Vec::new();
-    for x in 0..=last {
-        let mut row: Vec<u64> = (0..=last)
-            .map(|y| match y {
-                0 => ends[x],
-                y if y == last => ends[last - x],
-                y => inner[y.abs_diff(x)],
-            })
-            .collect();
-        let sum: u128 = row.iter().map(|&weight| u128::from(weight)).sum();
-        row[x] += u64::try_from((1u128 << 64) - sum).expect("flooring loses less than one unit per entry");
-        rows.push(row);
-    }
-    rows
-}
-
-fn running_sums(row: &[u64]) -> Vec<u64> {
-    let (_, all_but_last) = row.split_last().expect("a row has at least two weights");
-    let sums = all_but_last.iter().scan(0u64, |sum, &weight| {
-        *sum += weight;
-        Some(*sum)
-    });
-    sums.collect()
+    (ends, inner)
 }
 
 impl Law for FoldedGeometric {
@@ -217,8 +202,13 @@ impl Law for FoldedGeometric {
 
     fn randomize<R: TryCryptoRng + ?Sized>(&self, x: u32, rng: &mut R) -> Result<Payload, R::Error> {
         let word = rng.try_next_u64()?;
-        // All C comparisons are made whatever the word, so the work does not depend on the value.
-        let y = self.cumulative[x as usize].iter().map(|&sum| u32::from(sum <= word)).sum();
+        // All C sums are compared whatever the word, so the work does not depend on the value. The last sum, 2^64, is
+        // above every word.
+        let (mut sum, mut y) = (0u64, 0u32);
+        for output in 0..self.max {
+            sum += self.weight(x, output);
+            y += u32::from(sum <= word);
+        }
         Ok(Payload::Number(y))
     }
 
@@ -297,9 +287,9 @@ mod tests {
     fn the_search_splits_exactly_at_the_sums() {
         let mechanism = mechanism("1", 3);
         for x in 0..=3 {
-            let sums = &mechanism.cumulative[x as usize];
-            for (y, &sum) in sums.iter().enumerate() {
-                let y = y as u32;
+            let mut sum = 0;
+            for y in 0..3 {
+                sum += mechanism.weight(x, y);
                 for (word, expected) in [(sum - 1, y), (sum, y + 1)] {
                     let report = mechanism.randomize(x, &mut ScriptedRng::new([word]));
                     assert_eq!(report, Ok(Payload::Number(expected)), "x {x}, word {word}");

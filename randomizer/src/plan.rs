@@ -11,7 +11,7 @@ use crate::{ExpBound, FoldedGeometric, Mechanism, Subset};
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PlanError {
     /// No metric of that name or id.
-    #[error("metric `{0}` is not in the registry")]
+    #[error("metric `{0}` is not in the registry; a full name is the namespace, a point and the key")]
     UnknownMetric(String),
     /// No mechanism for such a domain yet.
     #[error("metric {metric}: there is no mechanism yet for kind {kind} with {values} values")]

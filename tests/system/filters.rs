@@ -1,6 +1,6 @@
 //! `hubbub randomize | fold | estimate` on a hand-written draft registry, as anyone can run them from any language.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -161,6 +161,13 @@ fn a_seed_fixes_every_byte_and_no_seed_none() {
     let once = bench.randomize("test.colour", "7", &lines);
     assert_eq!(once, bench.randomize("test.colour", "7", &lines));
     assert_ne!(once, bench.randomize("test.colour", "8", &lines));
+    // Another metric or period with the same seed shares no id.
+    let ids = |reports: &[u8]| -> BTreeSet<String> {
+        let parse = |line: &str| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned();
+        std::str::from_utf8(reports).unwrap().lines().map(parse).collect()
+    };
+    let other = bench.randomize("test.dark", "7", &"true\n".repeat(20));
+    assert!(ids(&once).len() == 20 && ids(&once).is_disjoint(&ids(&other)));
     let registry = bench.registry();
     let unseeded =
         || hubbub(&["randomize", "--registry", &registry, "--metric", "test.colour"], lines.as_bytes()).stdout;
@@ -190,7 +197,10 @@ fn the_same_report_is_counted_once() {
     let bench = Bench::new();
     let reports = bench.randomize("test.dark", "4", &"true\n".repeat(100));
     bench.fold("once", &reports);
-    bench.fold("twice", &[reports.clone(), reports].concat());
+    let (registry, out) = (bench.registry(), bench.path("twice"));
+    let twice = [reports.clone(), reports].concat();
+    let output = hubbub(&["fold", "--registry", &registry, "--out", text(&out)], &twice);
+    assert!(stderr_of(&output, 0).contains("100 reports had an id that was counted before"));
     assert_eq!(bench.estimate("once", "a", &[]), bench.estimate("twice", "b", &[]));
 }
 
@@ -207,12 +217,19 @@ fn bad_lines_stop_with_their_number_and_write_nothing() {
         let stderr = stderr_of(&output, 2);
         assert!(stderr.contains(said), "{stderr}");
     }
+    let output = hubbub(&["randomize", "--registry", &registry, "--metric", "test.dark"], b"\xef\xbb\xbftrue\r\n");
+    assert!(output.status.success(), "a byte order mark and CRLF are no part of a value");
     let output = hubbub(&["randomize", "--registry", &registry, "--metric", "test.dark"], b"true\n\xff\n");
     assert!(stderr_of(&output, 2).contains("line 2: not UTF-8"));
 
     let good = String::from_utf8(bench.randomize("test.dark", "5", "true\n")).unwrap();
     for (bad, said) in [
         ("not json\n".to_owned(), "line 2: not a report"),
+        (
+            "[1,2,1,\"2026-W46\",\"AAAAAAAAAAAAAAAAAAAAAA\",[0]]\n".to_owned(),
+            "line 2: not a report: a report is a JSON object",
+        ),
+        (good.replace("\"report\":", "\"report\":\"1\",\"x\":"), "must be a whole number or an array of whole numbers"),
         (good.replace("\"metric\":2", "\"metric\":9"), "line 2: metric `9` is not in the registry"),
         (good.replace("\"version\":1", "\"version\":2"), "line 2: metric test.dark has version 1"),
         (good.replace("\"v\":1", "\"v\":2"), "line 2: report format 2"),

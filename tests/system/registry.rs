@@ -49,6 +49,16 @@ fn a_bad_registry_fails_with_file_line_and_remedy() {
 }
 
 #[test]
+fn a_metric_without_a_mechanism_is_named_with_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let draft = "schema = \"hubbub-registry/1\"\nnamespace = \"test\"\n[metric.m]\nid = 1\nversion = 1\nstatus = \"draft\"\n\
+                 [metric.m.data]\nkind = \"boolean\"\n[metric.m.privacy]\nepsilon = \"1.0\"\nmechanism = \"laplace\"\n";
+    fs::write(directory.path().join("test.toml"), draft).unwrap();
+    let said = stderr_of(&hubbub(&["registry", "check", text(directory.path())], b""), 1);
+    assert!(said.contains("1 defect:") && said.contains("test.toml:3: [mechanism] test.m: "), "{said}");
+}
+
+#[test]
 fn a_missing_registry_is_an_input_output_error() {
     let output = hubbub(&["registry", "check", "/nonexistent/metrics"], b"");
     assert!(stderr_of(&output, 3).contains("/nonexistent/metrics"));

@@ -28,6 +28,8 @@ fn every_rejection_has_its_status_and_code_and_the_same_length() {
     };
     let json = "Content-Type: application/json\r\n";
     expect("a path", b"POST /v2/reports HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}".to_vec(), 404, "path");
+    let with_query = String::from_utf8(post(good.as_bytes())).unwrap().replace("/v1/reports", "/v1/reports?who=me");
+    expect("something in the URL", with_query.into_bytes(), 404, "path");
     expect("a text", post_with("Content-Type: text/plain\r\n", good.as_bytes()), 415, "content_type");
     expect("no type", post_with("", good.as_bytes()), 415, "content_type");
     let encoded = |encoding: &str| post_with(&format!("{json}Content-Encoding: {encoding}\r\n"), good.as_bytes());
@@ -42,6 +44,8 @@ fn every_rejection_has_its_status_and_code_and_the_same_length() {
     expect("two reports", post(format!("{good}{good}").as_bytes()), 400, "malformed");
     expect("an unknown field", post(good.replace("\"v\":1", "\"v\":1,\"x\":1").as_bytes()), 400, "malformed");
     expect("an array", post(format!("[{good}]").as_bytes()), 400, "malformed");
+    let fields = format!("[1,{FLAG},1,\"{W}\",\"AAAAAAAAAAAAAAAAAAAAAA\",[0]]");
+    expect("the fields as an array", post(fields.as_bytes()), 400, "malformed");
     expect("another format", post(good.replace("\"v\":1", "\"v\":2").as_bytes()), 400, "unsupported_format");
 
     let of = |metric: MetricId| post(report(metric, W, 1, Payload::List(vec![0])).encode().as_bytes());
@@ -133,7 +137,7 @@ fn harmless_variants_of_a_request_are_taken() {
         assert_eq!(request(server.address, &post_with(headers, body.as_bytes())).status, 202, "{headers}");
     }
     let chunked =
-        "POST /v1/reports?x=1 HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked";
+        "POST /v1/reports HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked";
     let bytes = format!("{chunked}\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
     assert_eq!(request(server.address, bytes.as_bytes()).status, 202);
 }

@@ -13,16 +13,27 @@ use super::{FilterError, LineDefect, lines, progress};
 /// The node that counters folded here carry.
 const OFFLINE_NODE: &str = "offline";
 
-/// Reads reports from `input`, one a line, counts each id once, and writes counters below `out`. Gives the files.
+/// What was folded.
+pub struct Folded {
+    /// The counters files written.
+    pub files: Vec<PathBuf>,
+    /// Lines whose id had been counted before.
+    pub duplicates: u64,
+}
+
+/// Reads reports from `input`, one a line, counts each id once, and writes counters below `out`, in place of those of the
+/// same metric, version and period.
 ///
 /// # Errors
 /// The first line that is no report of this registry, and then nothing is written; input or output.
-pub fn fold(plan: &Plan, out: &Path, input: impl BufRead) -> Result<Vec<PathBuf>, FilterError> {
+pub fn fold(plan: &Plan, out: &Path, input: impl BufRead) -> Result<Folded, FilterError> {
     let bar = progress("folding");
     let mut sums: BTreeMap<(MetricId, Period), Counters> = BTreeMap::new();
     let mut seen: HashSet<ReportId> = HashSet::new();
+    let mut duplicates = 0;
     lines::for_each(input, |number, line| {
-        add(plan, line, &mut seen, &mut sums).map_err(|defect| FilterError::Line { number, defect })?;
+        let is_new = add(plan, line, &mut seen, &mut sums).map_err(|defect| FilterError::Line { number, defect })?;
+        duplicates += u64::from(!is_new);
         bar.inc(1);
         Ok(())
     })?;
@@ -48,15 +59,16 @@ pub fn fold(plan: &Plan, out: &Path, input: impl BufRead) -> Result<Vec<PathBuf>
         };
         files.push(counters_file::write(out, &series, &header, counters)?);
     }
-    Ok(files)
+    Ok(Folded { files, duplicates })
 }
 
+/// Counts a report unless its id was counted before; says whether it was new.
 fn add(
     plan: &Plan,
     line: &str,
     seen: &mut HashSet<ReportId>,
     sums: &mut BTreeMap<(MetricId, Period), Counters>,
-) -> Result<(), LineDefect> {
+) -> Result<bool, LineDefect> {
     let report = Report::decode(line.as_bytes())?;
     let (metric, mechanism) = plan.get(report.metric).map_err(LineDefect::Metric)?;
     if report.version != metric.version {
@@ -65,9 +77,10 @@ fn add(
     }
     let payload = |source| LineDefect::Payload { metric: metric.name.clone(), source };
     mechanism.check(&report.payload).map_err(payload)?;
-    if seen.insert(report.id) {
+    let is_new = seen.insert(report.id);
+    if is_new {
         let counters = sums.entry((metric.id, report.period)).or_insert_with(|| Counters::new(mechanism.counters()));
         mechanism.fold(&report.payload, counters).map_err(payload)?;
     }
-    Ok(())
+    Ok(is_new)
 }

@@ -29,6 +29,10 @@ pub fn for_each<R: BufRead>(
         let mut text = line.as_slice();
         text = text.strip_suffix(b"\n").unwrap_or(text);
         text = text.strip_suffix(b"\r").unwrap_or(text);
+        if number == 1 {
+            // A byte order mark is no part of the first value.
+            text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+        }
         if text.len() > MAX_LINE_BYTES {
             return Err(defect(LineDefect::TooLong));
         }

@@ -15,7 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use thiserror::Error;
 
 pub use estimate::estimate;
-pub use fold::fold;
+pub use fold::{Folded, fold};
 pub use randomize::{Randomness, randomize};
 
 /// Why a filter stopped.

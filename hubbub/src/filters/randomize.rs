@@ -38,9 +38,18 @@ pub fn randomize(
     match randomness {
         Randomness::OperatingSystem => stream(metric, mechanism, period, &mut SysRng, input, output),
         Randomness::Seed(seed) => {
-            stream(metric, mechanism, period, &mut ChaCha20Rng::seed_from_u64(seed), input, output)
+            let mut rng = ChaCha20Rng::seed_from_u64(seed);
+            rng.set_stream(stream_of(metric, period));
+            stream(metric, mechanism, period, &mut rng, input, output)
         }
     }
+}
+
+/// The seed's stream for a metric, version and period, so that one seed never gives two of them the same ids.
+fn stream_of(metric: &Metric, period: Period) -> u64 {
+    const WEEK_S: i64 = 7 * 24 * 3600;
+    let week = period.start().div_euclid(WEEK_S).cast_unsigned() & 0xffff;
+    u64::from(metric.id.0) << 32 | u64::from(metric.version & 0xffff) << 16 | week
 }
 
 fn stream<R: TryCryptoRng>(

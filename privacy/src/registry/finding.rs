@@ -35,13 +35,15 @@ pub enum Code {
     Covers,
     /// All metrics together are expected to spend more than a year's budget.
     Pacing,
+    /// No mechanism serves the metric.
+    Mechanism,
     /// The registry is larger than any real one.
     Limit,
 }
 
 impl Code {
     /// All codes, for documentation and tests.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Syntax,
         Self::Schema,
         Self::DecimalString,
@@ -57,6 +59,7 @@ impl Code {
         Self::Reviewers,
         Self::Covers,
         Self::Pacing,
+        Self::Mechanism,
         Self::Limit,
     ];
 
@@ -78,6 +81,7 @@ impl Code {
             Self::Reviewers => "reviewers",
             Self::Covers => "covers",
             Self::Pacing => "pacing",
+            Self::Mechanism => "mechanism",
             Self::Limit => "limit",
         }
     }

@@ -20,7 +20,7 @@ const MAX_FILES: usize = 1000;
 #[derive(Debug, Error)]
 pub enum ReadError {
     /// The directory or a file in it cannot be read.
-    #[error("reading registry {}: {source}", path.display())]
+    #[error("reading registry {}: {source}; name a readable directory of *.toml files", path.display())]
     Io {
         /// What was being read.
         path: PathBuf,
@@ -82,13 +82,25 @@ pub fn read(directory: &Path) -> Result<Registry, ReadError> {
     for name in files.value_lists() {
         let path = directory.join(&name);
         // A list that cannot be read gets a finding that names the metric; the rest of the registry is checked too.
-        let list = read_bounded(&path, MAX_VALUES_BYTES).map_err(|error| error.to_string());
+        let list = read_inside(directory, &path).map_err(|error| error.to_string());
         files.values.insert(name, list);
     }
     Registry::parse(&files).map_err(|findings| ReadError::Invalid { path: directory.to_owned(), findings })
 }
 
+/// A value list, which no link may move out of the registry's directory.
+fn read_inside(directory: &Path, path: &Path) -> io::Result<Vec<u8>> {
+    if !path.canonicalize()?.starts_with(directory.canonicalize()?) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a link leads out of the registry's directory"));
+    }
+    read_bounded(path, MAX_VALUES_BYTES)
+}
+
 fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    // Opening a pipe would wait for a writer that never comes.
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
     let mut bytes = Vec::new();
     File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {

@@ -81,6 +81,11 @@ pub fn parse_domain(data: &DataTable, status: Status, files: &Files, judge: &mut
             };
             let (absent, other) = (index("absent", absent_label), index("other", data.other.as_deref()));
             let (absent, other) = (absent.ok()?, other.ok()?);
+            if absent.is_some() && absent == other {
+                let message = "absent and other are the same value, so nobody can tell them apart";
+                judge.find(Code::AbsentOther, &["data", "other"], message, "name two values");
+                return None;
+            }
             Some(Domain::Categorical { values, absent, other })
         }
         "set" => {

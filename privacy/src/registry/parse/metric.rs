@@ -3,10 +3,12 @@
 use toml::Value;
 
 use super::super::document::{LifecycleTable, MetricTable, ReviewTable, UtilityTable};
-use super::super::{Budget, Code, Lifecycle, Metric, MetricId, Origin, Review, Status, Texts, Utility};
+use super::super::{
+    Aggregate, Budget, Code, Collect, Lifecycle, Metric, MetricId, Origin, Review, Status, Texts, Utility,
+};
 use super::domain::parse_domain;
 use super::{Files, judge::Judge};
-use crate::{Epsilon, Probability, budget};
+use crate::{Domain, Epsilon, Probability, budget};
 
 pub fn parse_metric(
     table: MetricTable,
@@ -21,6 +23,9 @@ pub fn parse_metric(
     let utility = table.utility.as_ref().and_then(|utility| parse_utility(utility, judge));
     let lifecycle = table.lifecycle.as_ref().and_then(|lifecycle| parse_lifecycle(lifecycle, judge));
     let reviews = table.review.iter().filter_map(|review| parse_review(review, judge)).collect();
+    if let (Some(collect), Some(domain)) = (&table.collect, &domain) {
+        check_collect(collect, domain, judge);
+    }
     if table.version == 0 {
         judge.find(Code::Syntax, &["version"], "version 0", "versions start at 1");
     }
@@ -63,6 +68,34 @@ pub fn parse_metric(
         covers,
         origin,
     })
+}
+
+/// Whether a week of such values can become one, and the event id is one.
+fn check_collect(collect: &Collect, domain: &Domain, judge: &mut Judge) {
+    use Aggregate::{Any, Count, Last, Max, MostCommon, SampleOne, Sum, Union};
+    let serves = match collect.aggregate {
+        Last | MostCommon | SampleOne => true,
+        Max | Sum | Count => matches!(domain, Domain::Count { .. } | Domain::Ordered { .. }),
+        Any => matches!(domain, Domain::Boolean),
+        Union => matches!(domain, Domain::Set { .. }),
+    };
+    if !serves {
+        let message = format!("this aggregate does not make one value of kind {} of a week", domain.kind());
+        judge.find(
+            Code::Domain,
+            &["collect", "aggregate"],
+            message,
+            "use last, most_common or sample_one; union for sets",
+        );
+    }
+    if let Some(event) = &collect.eos_event {
+        let parts: Vec<usize> = event.split('-').map(str::len).collect();
+        let hex = event.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
+        if parts != [8, 4, 4, 4, 12] || !hex {
+            let remedy = "write it as 01234567-89ab-cdef-0123-456789abcdef";
+            judge.find(Code::Syntax, &["collect", "eos_event"], "eos_event is not a UUID", remedy);
+        }
+    }
 }
 
 fn require_complete(table: &MetricTable, judge: &mut Judge) {
