@@ -1,5 +1,4 @@
 # Two commands: `make demo` and `make test`. Both install what they need.
-# `make test-full`, `make soak` and `make bench` belong to what takes longer than CI may.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh

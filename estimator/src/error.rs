@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use hubbub_privacy::{Exit, HeaderError, Period, SeriesPathError};
 use hubbub_randomizer::PlanError;
+use parquet::basic::CompressionCodec;
 use parquet::errors::ParquetError;
 use polars::prelude::PolarsError;
 use thiserror::Error;
@@ -39,6 +40,14 @@ pub enum EstimateError {
         from: Period,
         /// The last week.
         to: Period,
+    },
+    /// There are counters, but all are of versions that the registry does not define.
+    #[error("nothing to estimate in {}: {}", directory.display(), lines(skipped))]
+    OtherVersionsOnly {
+        /// Where they were found.
+        directory: PathBuf,
+        /// Every metric and version found.
+        skipped: Vec<OtherVersion>,
     },
     /// A counters file that must not be used.
     #[error("counters file {}: {defect}", file.display())]
@@ -113,6 +122,7 @@ impl EstimateError {
             Self::NoCounters { .. }
             | Self::NothingToPool { .. }
             | Self::PoolRange { .. }
+            | Self::OtherVersionsOnly { .. }
             | Self::Refused { .. }
             | Self::Overflow { .. } => Exit::BadInput,
             Self::Changed { .. } | Self::Sum { .. } | Self::Read { .. } | Self::Place { .. } | Self::Write { .. } => {
@@ -136,27 +146,15 @@ pub enum Defect {
         /// The registry's digest.
         registry: String,
     },
-    /// The registry defines another version.
-    #[error(
-        "registry {registry} has version {defined} of {metric}, the file version {found}; versions are never merged: \
-         give --registry the registry it was counted under, or move the file away"
-    )]
-    UnknownVersion {
-        /// The metric's name.
-        metric: String,
-        /// The file's version.
-        found: u32,
-        /// The registry's version.
-        defined: u32,
-        /// The registry's digest.
-        registry: String,
-    },
     /// The registry's metric has no mechanism in this program.
     #[error("{0}")]
     Mechanism(PlanError),
     /// Not a Parquet file from beginning to end.
     #[error("not a whole Parquet file ({0}); it was cut short or damaged: export it again")]
     Damaged(ParquetError),
+    /// Compressed in a way that this program is built without.
+    #[error("it is compressed with {0}, which this program cannot read; write it with zstd, snappy or no compression")]
+    Codec(CompressionCodec),
     /// Damaged in a way that only the second reader noticed.
     #[error("Polars cannot read it ({0}); it was damaged: export it again")]
     Unsummable(PolarsError),
@@ -233,4 +231,36 @@ impl std::fmt::Display for Shown {
             None => f.write_str("null"),
         }
     }
+}
+
+/// Counters files of a metric that are not of the version that the registry defines, so that they were not opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherVersion {
+    /// The metric's name.
+    pub metric: String,
+    /// The files' version.
+    pub found: u32,
+    /// How many files there are, of all periods and nodes that were asked for.
+    pub files: usize,
+    /// The registry's version.
+    pub defined: u32,
+    /// The registry's digest.
+    pub registry: String,
+}
+
+impl std::fmt::Display for OtherVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { metric, found, files, defined, registry } = self;
+        let noun = if *files == 1 { "file" } else { "files" };
+        write!(
+            f,
+            "registry {registry} has version {defined} of {metric}; skipped {files} counters {noun} of version \
+             {found}, because versions are never merged: estimate them with the registry of that version"
+        )
+    }
+}
+
+fn lines(skipped: &[OtherVersion]) -> String {
+    let lines: Vec<String> = skipped.iter().map(OtherVersion::to_string).collect();
+    lines.join("; ")
 }

@@ -8,7 +8,7 @@ use hubbub_privacy::{Counters, Metric, Period};
 use hubbub_randomizer::{Mechanism, Plan};
 use polars::prelude::PolarsError;
 
-use crate::error::{Defect, EstimateError};
+use crate::error::{Defect, EstimateError, OtherVersion};
 use crate::row::{Figure, Row};
 use crate::shards::{self, Definition, Found, Shard};
 use crate::{count, share, sum, table};
@@ -16,7 +16,7 @@ use crate::{count, share, sum, table};
 /// What to estimate.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// The registry that the counters were counted under.
+    /// The registry that the counters were counted under. Counters of other versions of its metrics are skipped.
     pub plan: &'a Plan,
     /// The counters directory, or the directory that holds it as `counters/`.
     pub counters: &'a Path,
@@ -54,7 +54,9 @@ pub struct Progress {
 pub struct Summary {
     /// All rows by metric name, period, and the order of the statistic or value.
     pub rows: Vec<Row>,
-    /// What a reader of the estimates should know; no reason to refuse them.
+    /// What a reader of the estimates should know; no reason to refuse them: one line per metric and version that was
+    /// skipped because the registry defines another version, per other registry that files were counted under, and per
+    /// metric and period without reports.
     pub warnings: Vec<String>,
     /// The files written.
     pub files: Vec<PathBuf>,
@@ -76,12 +78,18 @@ impl fmt::Display for Span {
 /// Estimates every metric and period found, and writes one file for each: `<out>/period=<p>/<metric>.parquet`, where a
 /// pooled range is `period=<from>..<to>`. A metric and period without any report gets a warning and no file.
 ///
+/// A registry defines one version of a metric, and exports keep the files of earlier ones. Files of a version that is
+/// not the registry's are not opened; they get one warning per metric and version, and the rest is estimated. If
+/// nothing else is found, or if the registry does not know a metric at all, everything is refused.
+///
 /// # Errors
 /// [`EstimateError`]; nothing has been written then, unless it was writing that failed.
 pub fn estimate(request: &Request<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Summary, EstimateError> {
     let plan = request.plan;
-    let checked = check(request, progress)?;
-    let mut warnings = digest_warnings(&checked, plan.registry().digest());
+    let (selected, skipped) = defined_versions(select(shards::find(request.counters)?, request)?, request)?;
+    let checked = check(selected, plan, progress)?;
+    let mut warnings: Vec<String> = skipped.iter().map(OtherVersion::to_string).collect();
+    warnings.extend(digest_warnings(&checked, plan.registry().digest()));
     let mut tables = Vec::new();
     let metrics = checked.len();
     for (done, Checked { definition, spans }) in checked.into_iter().enumerate() {
@@ -115,12 +123,15 @@ struct Checked<'a> {
     spans: BTreeMap<Span, Vec<Shard>>,
 }
 
-fn check<'a>(request: &Request<'a>, progress: &mut dyn FnMut(Progress)) -> Result<Vec<Checked<'a>>, EstimateError> {
-    let found = select(shards::find(request.counters)?, request)?;
-    let total = 2 * found.len();
-    let mut checked = Vec::with_capacity(found.len());
-    for (metric, files) in found {
-        let definition = Definition::of(&files[0].1, request.plan)?;
+fn check<'a>(
+    selected: Selected,
+    plan: &'a Plan,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Vec<Checked<'a>>, EstimateError> {
+    let total = 2 * selected.len();
+    let mut checked = Vec::with_capacity(selected.len());
+    for (metric, files) in selected {
+        let definition = Definition::of(&files[0].1, plan)?;
         let mut spans: BTreeMap<Span, Vec<Shard>> = BTreeMap::new();
         for (span, file) in files {
             spans.entry(span).or_default().push(definition.check(file)?);
@@ -132,8 +143,10 @@ fn check<'a>(request: &Request<'a>, progress: &mut dyn FnMut(Progress)) -> Resul
 }
 
 /// The files by metric's name, each with the span it counts for; no metric is without files.
-fn select(found: Vec<Found>, request: &Request<'_>) -> Result<BTreeMap<String, Vec<(Span, Found)>>, EstimateError> {
-    let mut selected: BTreeMap<String, Vec<_>> = BTreeMap::new();
+type Selected = BTreeMap<String, Vec<(Span, Found)>>;
+
+fn select(found: Vec<Found>, request: &Request<'_>) -> Result<Selected, EstimateError> {
+    let mut selected = Selected::new();
     for file in found {
         let period = file.series.period;
         let (from, to) = request.pool.unwrap_or((period, period));
@@ -148,6 +161,32 @@ fn select(found: Vec<Found>, request: &Request<'_>) -> Result<BTreeMap<String, V
         }
         _ => Ok(selected),
     }
+}
+
+/// The files of the versions that the registry defines, and what is left out by that. A metric that the registry does
+/// not have stays in: skipping it would hide that the registry is the wrong one.
+fn defined_versions(selected: Selected, request: &Request<'_>) -> Result<(Selected, Vec<OtherVersion>), EstimateError> {
+    let registry = request.plan.registry();
+    let (mut kept, mut skipped) = (Selected::new(), Vec::new());
+    for (metric, mut files) in selected {
+        if let Some(&Metric { version: defined, .. }) = registry.by_name(&metric) {
+            let mut others: BTreeMap<u32, usize> = BTreeMap::new();
+            for (_, file) in files.extract_if(.., |(_, file)| file.series.version != defined) {
+                *others.entry(file.series.version).or_default() += 1;
+            }
+            let digest = || registry.digest().to_owned();
+            let line =
+                |(found, files)| OtherVersion { metric: metric.clone(), found, files, defined, registry: digest() };
+            skipped.extend(others.into_iter().map(line));
+        }
+        if !files.is_empty() {
+            kept.insert(metric, files);
+        }
+    }
+    if kept.is_empty() {
+        return Err(EstimateError::OtherVersionsOnly { directory: request.counters.to_owned(), skipped });
+    }
+    Ok((kept, skipped))
 }
 
 /// Another registry with the same definition of the metric is fine, and worth a line.

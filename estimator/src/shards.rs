@@ -10,7 +10,9 @@ use arrow::record_batch::RecordBatch;
 use hubbub_privacy::{Counters, CountersHeader, Epsilon, Metric, Series};
 use hubbub_randomizer::{Mechanism, Plan};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::CompressionCodec;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
 use crate::error::{Defect, EstimateError, Shown};
 
@@ -123,14 +125,14 @@ impl<'a> Definition<'a> {
         }
     }
 
-    /// Opens a file of this metric, reads it once from beginning to end, and compares it with the definition.
+    /// Opens a file of this metric and version, reads it from beginning to end, and compares it with the definition.
     pub fn check(&self, found: Found) -> Result<Shard, EstimateError> {
         let Found { path, series } = found;
         let opened = File::open(&path);
         let file = opened.map_err(|source| EstimateError::Read { path: path.clone(), source })?;
         // The decoder of parquet 60 panics on some damaged pages (an encoding byte that became BYTE_STREAM_SPLIT, for
         // one). The file and all that was read of it are dropped here, so nothing half done survives.
-        let checked = panic::catch_unwind(AssertUnwindSafe(|| self.read(&series, file)))
+        let checked = panic::catch_unwind(AssertUnwindSafe(|| self.read(file)))
             .unwrap_or_else(|_| Err(Defect::Damaged(ParquetError::General("its pages cannot be decoded".to_owned()))));
         match checked {
             Ok((header, total)) => Ok(Shard { path, series, header, total }),
@@ -138,15 +140,7 @@ impl<'a> Definition<'a> {
         }
     }
 
-    fn read(&self, series: &Series, file: File) -> Result<(CountersHeader, u128), Defect> {
-        if self.metric.version != series.version {
-            return Err(Defect::UnknownVersion {
-                metric: series.metric.clone(),
-                found: series.version,
-                defined: self.metric.version,
-                registry: self.registry.to_owned(),
-            });
-        }
+    fn read(&self, file: File) -> Result<(CountersHeader, u128), Defect> {
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(Defect::Damaged)?;
         let pairs = reader.metadata().file_metadata().key_value_metadata().map_or(&[][..], Vec::as_slice);
         let pairs = pairs.iter().filter_map(|pair| Some((pair.key.as_str(), pair.value.as_deref()?)));
@@ -197,6 +191,9 @@ fn read_counts(
     if usize::try_from(rows) != Ok(expected) {
         return Err(Defect::Rows { found: rows, expected });
     }
+    if let Some(codec) = unreadable_codec(reader.metadata()) {
+        return Err(Defect::Codec(codec));
+    }
     let mut counters = Counters { reports, counts: Vec::with_capacity(expected) };
     for batch in reader.build().map_err(Defect::Damaged)? {
         let batch = batch.map_err(|error| Defect::Damaged(ParquetError::from(error)))?;
@@ -206,6 +203,20 @@ fn read_counts(
         return Err(Defect::Rows { found: counters.counts.len() as i64, expected });
     }
     Ok(counters)
+}
+
+/// A codec in the file that the features of `parquet` in this workspace leave out; its decoder would call such a file
+/// as faulty as a damaged one.
+fn unreadable_codec(metadata: &ParquetMetaData) -> Option<CompressionCodec> {
+    let columns = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
+    columns.map(ColumnChunkMetaData::compression_codec).find(|codec| match codec {
+        CompressionCodec::UNCOMPRESSED | CompressionCodec::SNAPPY | CompressionCodec::ZSTD => false,
+        CompressionCodec::GZIP
+        | CompressionCodec::LZO
+        | CompressionCodec::BROTLI
+        | CompressionCodec::LZ4
+        | CompressionCodec::LZ4_RAW => true,
+    })
 }
 
 fn append(batch: &RecordBatch, counters: &mut Counters) -> Result<(), Defect> {

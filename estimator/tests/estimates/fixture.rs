@@ -1,6 +1,6 @@
 //! A registry in memory and counters files on disk, good or spoilt on purpose.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,8 +11,9 @@ use hubbub_privacy::registry::Files;
 use hubbub_privacy::{Counters, CountersHeader, Registry, Series};
 use hubbub_randomizer::{Mechanism, Plan};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::metadata::KeyValue;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, CompressionCodec, ZstdLevel};
+use parquet::file::metadata::{KeyValue, ParquetMetaDataWriter};
 use parquet::file::properties::WriterProperties;
 use tempfile::TempDir;
 
@@ -80,6 +81,7 @@ pub struct Draft {
     pub path: PathBuf,
     pub header: CountersHeader,
     pub columns: Vec<(&'static str, ArrayRef)>,
+    pub compression: Compression,
 }
 
 impl Draft {
@@ -102,7 +104,12 @@ impl Draft {
             epsilon: metric.privacy.epsilon.to_string(),
             commit_group: 32,
         };
-        let mut draft = Self { path: series.path(), header, columns: Vec::new() };
+        let mut draft = Self {
+            path: series.path(),
+            header,
+            columns: Vec::new(),
+            compression: Compression::ZSTD(ZstdLevel::default()),
+        };
         draft.set_counts(counters.counts.iter().map(|&count| i64::try_from(count).unwrap()).collect());
         draft
     }
@@ -121,7 +128,7 @@ impl Draft {
         let batch = RecordBatch::try_from_iter(self.columns.clone()).unwrap();
         let pairs = self.header.to_pairs().into_iter().filter(|(key, _)| !without.contains(&key.as_str()));
         let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_compression(self.compression)
             .set_key_value_metadata(Some(pairs.map(|(key, value)| KeyValue::new(key, value)).collect()))
             .build();
         let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), Some(properties)).unwrap();
@@ -134,6 +141,19 @@ impl Draft {
     pub fn write(&self, directory: &Path) -> PathBuf {
         self.write_without(directory, &[])
     }
+}
+
+/// Adds a second footer to a Parquet file, which then counts: the same but for the codec that it names for `column`.
+pub fn claim_codec(path: &Path, column: usize, codec: CompressionCodec) {
+    let metadata = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
+    let metadata = metadata.metadata().as_ref().clone();
+    let [group] = metadata.row_groups() else { panic!("one row group, not {}", metadata.num_row_groups()) };
+    let mut columns = group.columns().to_vec();
+    columns[column] = columns[column].clone().into_builder().set_compression_codec(codec).build().unwrap();
+    let group = group.clone().into_builder().set_column_metadata(columns).build().unwrap();
+    let metadata = metadata.into_builder().set_row_groups(vec![group]).build();
+    let mut file = OpenOptions::new().append(true).open(path).unwrap();
+    ParquetMetaDataWriter::new(&mut file, &metadata).finish().unwrap();
 }
 
 /// An empty place for counters and estimates.

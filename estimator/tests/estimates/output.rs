@@ -10,6 +10,7 @@ use hubbub_estimator::{Progress, Request, Step, estimate};
 use hubbub_privacy::Counters;
 use hubbub_randomizer::Plan;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, ZstdLevel};
 
 use crate::fixture::{Draft, Place, any_counters, changed_plan, plan};
 
@@ -206,6 +207,60 @@ fn another_registry_with_the_same_metric_is_a_warning() {
     let summary = place.estimate(&now).unwrap();
     let [warning] = &summary.warnings[..] else { panic!("one warning, not {:?}", summary.warnings) };
     assert!(warning.contains(counted.registry().digest()) && warning.contains(now.registry().digest()), "{warning}");
+}
+
+#[test]
+fn other_versions_are_skipped_unopened_with_one_warning_each() {
+    let (old, place) = (plan(), Place::new());
+    let new = changed_plan("id = 2\nversion = 1", "id = 2\nversion = 4");
+    let between = changed_plan("id = 2\nversion = 1", "id = 2\nversion = 3");
+    let browser = any_counters(&old, "test.browser", 1000);
+    for (week, node) in [("2026-W45", "a"), ("2026-W46", "a"), ("2026-W46", "b")] {
+        let path = place.add(&old, "test.browser", week, node, &browser);
+        fs::write(path, "not even Parquet").unwrap();
+    }
+    place.add(&between, "test.browser", "2026-W46", "a", &browser);
+    place.add(&new, "test.browser", "2026-W46", "a", &browser);
+    place.add(&new, "test.flag", "2026-W45", "a", &any_counters(&new, "test.flag", 100));
+
+    let summary = place.estimate(&new).unwrap();
+    let skipped = |files: &str, version: u32| {
+        format!(
+            "registry {} has version 4 of test.browser; skipped {files} of version {version}, because versions are \
+             never merged: estimate them with the registry of that version",
+            new.registry().digest()
+        )
+    };
+    assert_eq!(summary.warnings, [skipped("3 counters files", 1), skipped("1 counters file", 3)]);
+    let files = ["period=2026-W46/test.browser.parquet", "period=2026-W45/test.flag.parquet"];
+    assert_eq!(summary.files, files.map(|file| place.out().join(file)));
+    let of_browser: Vec<_> = summary.rows.iter().filter(|row| row.metric == "test.browser").collect();
+    assert_eq!(of_browser.len(), 8);
+    assert!(of_browser.iter().all(|row| row.metric_version == 4 && row.reports == 1000));
+    let (_, pairs) = read(&summary.files[0]);
+    assert_eq!(pairs["hubbub.counter_files"], "1");
+
+    // Files outside the range are not spoken of.
+    let pooled = place.estimate_pooled(&new, Some(("2026-W44", "2026-W45"))).unwrap();
+    assert_eq!(pooled.warnings, [skipped("1 counters file", 1)]);
+    // The remedy helps: with the registry of that version, its files are estimated.
+    let pooled = place.estimate(&between).unwrap();
+    assert_eq!(pooled.rows.iter().filter(|row| row.metric_version == 3 && row.metric == "test.browser").count(), 8);
+}
+
+#[test]
+fn every_compression_that_messages_recommend_is_read() {
+    let plan = plan();
+    let rows = [Compression::ZSTD(ZstdLevel::default()), Compression::SNAPPY, Compression::UNCOMPRESSED].map(|codec| {
+        let place = Place::new();
+        let counters = any_counters(&plan, "test.browser", 1000);
+        let mut draft = Draft::new(&plan, "test.browser", "2026-W46", "a", &counters);
+        draft.compression = codec;
+        draft.write(&place.counters());
+        place.rows(&plan)
+    });
+    assert_eq!(rows[0].len(), 8);
+    assert!(rows[0] == rows[1] && rows[1] == rows[2]);
 }
 
 #[test]

@@ -10,8 +10,9 @@ use hubbub_estimator::{EstimateError, Request, Step, estimate};
 use hubbub_privacy::Counters;
 use hubbub_privacy::Exit;
 use hubbub_randomizer::Plan;
+use parquet::basic::CompressionCodec;
 
-use crate::fixture::{Draft, Place, any_counters, changed_plan, plan};
+use crate::fixture::{Draft, Place, any_counters, changed_plan, claim_codec, plan};
 
 fn good(plan: &Plan) -> Draft {
     Draft::new(plan, "test.browser", "2026-W46", "b", &any_counters(plan, "test.browser", 1000))
@@ -83,6 +84,31 @@ fn any_flipped_bit_is_refused_or_changes_no_figure() {
 fn files_that_are_not_parquet() {
     damaged(|_| b"index,count\n0,5\n".to_vec());
     damaged(|bytes| [b"PAR1".to_vec(), bytes].concat());
+}
+
+#[test]
+fn codecs_that_this_program_is_built_without() {
+    let plan = plan();
+    for codec in [
+        CompressionCodec::GZIP,
+        CompressionCodec::BROTLI,
+        CompressionCodec::LZ4,
+        CompressionCodec::LZ4_RAW,
+        CompressionCodec::LZO,
+    ] {
+        for column in [0, 1] {
+            let place = Place::new();
+            let path = good(&plan).write(&place.counters());
+            claim_codec(&path, column, codec);
+            let named = format!("compressed with {codec},");
+            let remedy = "write it with zstd, snappy or no compression";
+            let error = refused(&place, &plan, true, &[path.to_str().unwrap(), &named, remedy]);
+            assert!(!error.to_string().contains("damaged"), "{error}");
+            // The codec alone made the difference, not the second footer.
+            claim_codec(&path, column, CompressionCodec::ZSTD);
+            assert_eq!(place.rows(&plan).len(), 8);
+        }
+    }
 }
 
 #[test]
@@ -165,20 +191,42 @@ fn an_epsilon_in_another_spelling_is_the_same() {
 }
 
 #[test]
-fn metrics_and_versions_that_the_registry_does_not_have() {
+fn metrics_that_the_registry_does_not_have() {
     let (counted, place) = (plan(), Place::new());
     let path = good(&counted).write(&place.counters());
     let path = path.to_str().unwrap();
     let renamed = changed_plan("metric.browser", "metric.web_browser");
     refused(&place, &renamed, true, &[path, renamed.registry().digest(), "has no metric test.browser", "--registry"]);
-    let newer = changed_plan("id = 2\nversion = 1", "id = 2\nversion = 2");
-    refused(&place, &newer, true, &[path, newer.registry().digest(), "version 2 of test.browser, the file version 1"]);
     let list = r#"kind = "categorical"
 values = ["none", "a", "b", "c", "d", "e", "f", "other"]
 absent = "none"
 other = "other""#;
     let set = "kind = \"set\"\nvalues = [\"a\", \"b\"]\nmax_items = 2";
     refused(&place, &changed_plan(list, set), true, &[path, "no mechanism", "set"]);
+}
+
+#[test]
+fn nothing_but_versions_that_the_registry_does_not_have() {
+    let (counted, place) = (plan(), Place::new());
+    good(&counted).write(&place.counters());
+    let newer = changed_plan("id = 2\nversion = 1", "id = 2\nversion = 2");
+    let (directory, digest) = (place.counters(), newer.registry().digest());
+    let said = [
+        directory.to_str().unwrap(),
+        digest,
+        "has version 2 of test.browser; skipped 1 counters file of version 1",
+        "estimate them with the registry of that version",
+    ];
+    refused(&place, &newer, true, &said);
+    // What a range leaves out saves nothing: there is still nothing to pool.
+    place.add(&newer, "test.browser", "2026-W47", "a", &any_counters(&newer, "test.browser", 100));
+    let error = place.estimate_pooled(&newer, Some(("2026-W45", "2026-W46"))).unwrap_err();
+    assert!(error.to_string().contains("skipped 1 counters file of version 1"), "{error}");
+    assert_eq!(error.exit(), Exit::BadInput);
+    // A metric that the registry does not know at all is no matter of versions.
+    let renamed = changed_plan("metric.flag", "metric.banner");
+    place.add(&renamed, "test.banner", "2026-W46", "a", &any_counters(&renamed, "test.banner", 100));
+    refused(&place, &newer, true, &["metric=test.banner", "has no metric test.banner", "--registry"]);
 }
 
 #[test]
