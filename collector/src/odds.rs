@@ -67,9 +67,20 @@ fn combinations(n: u32, k: u32) -> f64 {
     (0..k).map(|i| f64::from(n - i) / f64::from(i + 1)).product()
 }
 
-/// A chance as people read it: percent where that is short, else one in so many.
+/// A chance as people read it: percent where that is short, else one in so many, to two digits.
 fn chance(p: f64) -> String {
-    if p >= 0.001 { format!("{:.1} %", p * 100.0) } else { format!("1 in {:.1e}", 1.0 / p) }
+    if p >= 0.001 {
+        return format!("{:.1} %", p * 100.0);
+    }
+    let in_so_many = 1.0 / p;
+    if in_so_many >= 1e12 {
+        return "less than 1 in 1,000,000,000,000".to_owned();
+    }
+    let unit = 10f64.powf(in_so_many.log10().floor() - 1.0);
+    let digits = format!("{:.0}", (in_so_many / unit).round() * unit);
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    format!("1 in {}", groups.join(","))
 }
 
 /// Percent, rounded up: an attacker's success is never understated.
@@ -79,18 +90,16 @@ pub fn percent_up(p: f64) -> u32 {
 
 impl fmt::Display for Odds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ratio = self.with_other / self.with_value;
-        let compared = if ratio >= 1.0 {
-            format!("{ratio:.1} times as likely")
-        } else {
-            format!("{:.1} times less likely", 1.0 / ratio)
+        let (times, word) = match self.with_value / self.with_other {
+            ratio if ratio >= 1.0 => (ratio, "more"),
+            ratio => (1.0 / ratio, "less"),
         };
         write!(
             f,
-            "with your value this very answer has a chance of {}, with `{}` of {} ({compared}); someone who sees only \
-             this report guesses right at most {} % of the time",
-            chance(self.with_value),
+            "this very answer is {times:.1} times {word} likely with your value than with `{}` ({} against {}); someone \
+             who sees only this report guesses right at most {} % of the time",
             self.other,
+            chance(self.with_value),
             chance(self.with_other),
             percent_up(self.attacker_success)
         )
@@ -142,7 +151,7 @@ mod tests {
         assert_eq!(percent_up(0.5), 50);
         let odds = Odds { with_value: 0.25, with_other: 1e-5, other: "amd".into(), attacker_success: 0.731 };
         let words = odds.to_string();
-        for part in ["25.0 %", "1 in 1.0e5", "`amd`", "25000.0 times less likely", "74 %"] {
+        for part in ["25.0 %", "1 in 100,000", "`amd`", "25000.0 times more likely", "74 %"] {
             assert!(words.contains(part), "{words}");
         }
     }

@@ -47,11 +47,14 @@ impl Bus {
         if is_system { Self::System } else { Self::Private(text.to_owned()) }
     }
 
-    /// The result of a call to the bus itself, or an error when it says nothing: one whose policy forbids its answers
-    /// would be waited for without end.
+    /// The result of a call, or an error when nothing is said: a bus whose policy forbids its answers, or a daemon that is
+    /// stopped, would be waited for without end.
     pub(crate) async fn in_time<T>(&self, call: impl Future<Output = zbus::Result<T>>) -> zbus::Result<T> {
         tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(|_| {
-            Err(zbus::Error::Failure(format!("no answer within {} s; does its policy allow it?", PATIENCE.as_secs())))
+            Err(zbus::Error::Failure(format!(
+                "no answer within {} s; is it running, and does the bus policy allow it?",
+                PATIENCE.as_secs()
+            )))
         })
     }
 

@@ -114,7 +114,8 @@ impl Client {
     }
 
     async fn property(&self, name: &str) -> Result<Value, CtlError> {
-        let value: OwnedVariant = self.proxy.get_property(name).await.map_err(|error| self.explain(error))?;
+        let value: zbus::Result<OwnedVariant> = self.bus.in_time(self.proxy.get_property(name)).await;
+        let value = value.map_err(|error| self.explain(error))?;
         Ok(to_json(&value))
     }
 
@@ -131,7 +132,7 @@ impl Client {
         B: serde::Serialize + DynamicType,
         T: for<'de> serde::Deserialize<'de> + Type,
     {
-        self.proxy.call(method, body).await.map_err(|error| self.explain(error))
+        self.bus.in_time(self.proxy.call(method, body)).await.map_err(|error| self.explain(error))
     }
 
     fn explain(&self, error: zbus::Error) -> CtlError {

@@ -95,7 +95,7 @@ pub enum CtlError {
         source: zbus::Error,
     },
     /// There is no daemon.
-    #[error("nobody owns {NAME} on {bus}; start hubbubd (systemctl start hubbubd), or name another bus with --bus")]
+    #[error("nobody owns {NAME} on {bus}; start hubbubd, or name another bus with --bus")]
     Absent {
         /// Which bus.
         bus: Bus,

@@ -472,7 +472,8 @@ fn who_may_switch_on() {
 fn an_unusable_metric_is_left_out() {
     let mut specs = STANDARD.to_vec();
     specs[0].source = "gpu.temperature";
-    specs[1].aggregate = "any";
+    specs[1].data = "kind = \"ordered\"\nedges = [0, 1, 2, 4]\ngoal = \"mean\"\nabsent = 0";
+    specs[1].aggregate = "last";
     specs[2].data = "kind = \"set\"\nvalues = [\"a\", \"b\"]\nmax_items = 1";
     specs[2].aggregate = "union";
     let mut bench = Bench::consenting(&specs);

@@ -102,7 +102,13 @@ impl StateDirectory {
     /// [`StoreError`] when there is a file that cannot be used; it is left as it is.
     pub fn open(&self) -> Result<Option<Store>, StoreError> {
         let path = self.path.join(FILE);
-        if path.exists() { Store::open(&path).map(Some) } else { Ok(None) }
+        if !path.exists() {
+            return Ok(None);
+        }
+        let store = Store::open(&path)?;
+        // A crash right after a deletion leaves what was deleted in the write-ahead log.
+        store.forget_deleted()?;
+        Ok(Some(store))
     }
 
     /// The state, made if there is none.

@@ -94,6 +94,30 @@ fn a_deleted_value_is_in_no_file() {
     assert!(!holds_it());
 }
 
+#[test]
+fn what_was_deleted_just_before_a_crash_is_gone_after_the_next_start() {
+    let (_temporary, claimed) = directory();
+    let store = claimed.open_or_create().unwrap();
+    let entry = Private::new(Entry::Text("conspicuous-value".to_owned()));
+    tally::add(store.db(), (METRIC, &Domain::Boolean, Aggregate::Last), Origin::User(7), &entry).unwrap();
+    tally::forget_week(store.db()).unwrap();
+    // What a crash leaves: the files as they are now, without the checkpoint of an orderly close.
+    let (_other, crashed) = directory();
+    for file in fs::read_dir(&claimed.path).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), crashed.path.join(file.file_name())).unwrap();
+    }
+    let holds_it = |directory: &Path| {
+        fs::read_dir(directory).unwrap().any(|file| {
+            let bytes = fs::read(file.unwrap().path()).unwrap();
+            bytes.windows(17).any(|window| window == b"conspicuous-value")
+        })
+    };
+    assert!(holds_it(&crashed.path));
+    let reopened = crashed.open().unwrap();
+    assert!(reopened.is_some() && !holds_it(&crashed.path));
+}
+
 /// Adds entries and gives the rows.
 fn tallied(domain: &Domain, aggregate: Aggregate, entries: &[(Origin, Entry)]) -> Vec<Row> {
     let (_temporary, claimed) = directory();

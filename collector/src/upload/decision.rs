@@ -54,6 +54,8 @@ pub fn decide<R: TryCryptoRng + ?Sized>(
     let code = if answer.code.is_empty() { format!("http_{}", answer.status) } else { answer.code.clone() };
     let last = |outcome| Ok(Decision { outcome, code: code.clone(), due_s: None });
     match answer.status {
+        // A proxy's page or half an answer: the same bytes again cost nothing, a report that was never counted does.
+        200 if answer.is_doubtful => again(Outcome::Later, "unclear_answer".to_owned(), FAILURE_S),
         200 => last(Outcome::Counted),
         202 => again(Outcome::Pending, code, PENDING_S),
         400 | 413 | 415 | 422 => last(Outcome::Rejected),
@@ -79,7 +81,14 @@ mod tests {
     const NOW_S: i64 = 1_000_000;
 
     fn answer(status: u16, retry_after_s: Option<i64>) -> Result<Answer, PostError> {
-        Ok(Answer { status, code: String::new(), retry_after_s })
+        Ok(Answer { status, code: String::new(), retry_after_s, is_doubtful: false })
+    }
+
+    #[test]
+    fn a_200_that_nobody_of_the_contract_said_keeps_the_report() {
+        let doubtful = Answer { status: 200, code: String::new(), retry_after_s: None, is_doubtful: true };
+        let decision = decided(&Ok(doubtful));
+        assert_eq!((decision.outcome, decision.due_s.is_some()), (Outcome::Later, true));
     }
 
     fn decided(answer: &Result<Answer, PostError>) -> Decision {

@@ -38,6 +38,8 @@ pub struct Answer {
     pub code: String,
     /// What `Retry-After` asks for, in seconds.
     pub retry_after_s: Option<i64>,
+    /// Whether the body speaks against a status of 200: cut short, somebody else's page, or another verdict.
+    pub is_doubtful: bool,
 }
 
 /// Why there was no answer.
@@ -71,6 +73,9 @@ impl PostError {
 /// The body of every answer of the contract; its `status` repeats the HTTP status.
 #[derive(Deserialize)]
 struct Said {
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
     code: String,
 }
 
@@ -141,15 +146,21 @@ fn server_name(host: &str) -> Result<ServerName<'static>, PostError> {
     ServerName::try_from(host.to_owned()).map_err(|error| PostError::Tls(io::Error::other(error)))
 }
 
-/// The status stands even when the body is cut short or not of the contract.
+/// A body that is cut short or not of the contract makes a 200 doubtful; other statuses stand without it.
 async fn read(response: Response<Incoming>) -> Answer {
     let status = response.status().as_u16();
     let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after_s = retry_after.and_then(|text| text.trim().parse().ok());
-    let body = Limited::new(response.into_body(), LARGEST_ANSWER).collect().await.ok();
-    let said: Option<Said> = body.and_then(|body| serde_json::from_slice(&body.to_bytes()).ok());
+    let body = Limited::new(response.into_body(), LARGEST_ANSWER).collect().await.ok().map(|body| body.to_bytes());
+    let said: Option<Said> = body.as_ref().and_then(|body| serde_json::from_slice(body).ok());
+    let is_doubtful = match (&body, &said) {
+        (_, Some(said)) => !matches!(said.status.as_str(), "" | "counted"),
+        (Some(body), None) => !body.is_empty(),
+        (None, None) => true,
+    };
     let is_code = |code: &String| {
         code.len() <= LONGEST_CODE && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
     };
-    Answer { status, code: said.map(|said| said.code).filter(is_code).unwrap_or_default(), retry_after_s }
+    let code = said.map(|said| said.code).filter(is_code).unwrap_or_default();
+    Answer { status, code, retry_after_s, is_doubtful }
 }

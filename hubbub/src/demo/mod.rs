@@ -6,7 +6,7 @@ mod population;
 mod programs;
 mod scoreboard;
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
@@ -25,6 +25,12 @@ use device::Device;
 use population::Truth;
 use programs::{Programs, Running};
 use scoreboard::Truths;
+
+/// Prints a line; a reader that has gone ends the demo in good order.
+macro_rules! say {
+    ($($words:tt)*) => { writeln!(std::io::stdout(), $($words)*).map_err(DemoError::Stdout)? };
+}
+use say;
 
 /// Marks a directory as a demo's, so that only a demo's is ever replaced.
 const MARKER: &str = ".hubbub-demo";
@@ -62,7 +68,7 @@ pub enum DemoError {
         path: PathBuf,
     },
     /// A file or directory.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}; name a directory that can be written with --out", path.display())]
     Io {
         /// Which.
         path: PathBuf,
@@ -146,6 +152,9 @@ pub enum DemoError {
         /// Its answer.
         answer: String,
     },
+    /// Nobody reads the output any more.
+    #[error("writing standard output: {0}")]
+    Stdout(io::Error),
     /// The counters cannot be estimated.
     #[error(transparent)]
     Estimate(#[from] EstimateError),
@@ -165,7 +174,7 @@ impl DemoError {
         match self {
             Self::Registry(error) => error.exit(),
             Self::NotApproved(_) | Self::NotOurs { .. } | Self::Domain { .. } => Exit::BadInput,
-            Self::Io { .. } => Exit::InputOutput,
+            Self::Io { .. } | Self::Stdout(_) => Exit::InputOutput,
             Self::Estimate(error) => error.exit(),
             Self::MissingProgram { .. } | Self::NoBus | Self::Start { .. } => Exit::Unavailable,
             Self::Silent { .. }
@@ -203,28 +212,29 @@ pub fn run(request: &Demo, now_s: i64) -> Result<(), DemoError> {
     let mut rng = ChaCha20Rng::seed_from_u64(request.seed);
     let questions = questions(&plan, &mut rng)?;
 
-    println!("Hubbub demo: {} questions about {period}, in {}\n", questions.len(), out.display());
+    say!("Hubbub demo: {} questions about {period}, in {}\n", questions.len(), out.display());
     let server = Server::start(&programs, &registry_dir, &out)?;
-    println!("1. The server listens on {}; it keeps sums and single-use ids, nothing else.", server.endpoint);
+    say!("1. The server listens on {}; it keeps sums and single-use ids, nothing else.", server.endpoint);
 
     let mut device = Device::start(&programs, &registry_dir, &out, period)?;
     device.consent_and_show()?;
     device.close_the_week(period)?;
     device.upload(&server.endpoint)?;
 
-    println!("\n4. {} simulated devices with a known truth answer over HTTP.", request.devices);
+    say!("\n4. {} simulated devices with a known truth answer over HTTP.", request.devices);
     let tally = simulate(&server.endpoint, &plan, &questions, period, request.devices, &mut rng)?;
     let per_second = tally.counted.saturating_add(tally.pending) as f64 / tally.elapsed.as_secs_f64();
-    println!(
+    say!(
         "   {} reports counted, {} pending in groups below 32; {per_second:.0} reports a second.",
-        tally.counted, tally.pending
+        tally.counted,
+        tally.pending
     );
     device.upload_again(&server.endpoint)?;
     device.stop()?;
 
     let counters = server.export(&programs)?;
     if tally.counted == 0 {
-        println!("\nNo metric reached 32 reports, so nothing was committed: try more devices.");
+        say!("\nNo metric reached 32 reports, so nothing was committed: try more devices.");
         return Ok(());
     }
     let estimates = out.join("estimates");
@@ -232,9 +242,9 @@ pub fn run(request: &Demo, now_s: i64) -> Result<(), DemoError> {
     summary.warnings.iter().for_each(|warning| eprintln!("hubbub demo: warning: {warning}"));
     let truths = Truths::of(&questions);
     truths.write(&out.join("truth.parquet"))?;
-    println!("\n5. Truth beside estimate (`!` where the interval misses the truth; one in twenty should).\n");
-    let (covering, intervals) = truths.compare(&summary.rows);
-    println!(
+    say!("\n5. Truth beside estimate (`!` where the interval misses the truth; one in twenty should).\n");
+    let (covering, intervals) = truths.compare(&summary.rows)?;
+    say!(
         "\n{covering} of {intervals} intervals cover the truth ({:.1} %).\nCounters  {}\nEstimates {}\nTruth     {}",
         100.0 * covering as f64 / intervals as f64,
         counters.display(),

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::DemoError;
@@ -69,8 +69,15 @@ pub fn end_all_on_a_signal() -> Result<(), DemoError> {
             }
         });
         let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        // Asked first, so that each removes its sockets; one that has ended by itself is as good.
         for &pid in running.iter() {
-            // One that has ended by itself is as good.
+            kill_process(pid, Signal::TERM).ok();
+        }
+        let deadline = Instant::now() + GRACE;
+        for &pid in running.iter() {
+            while Instant::now() < deadline && matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(None)) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
             kill_process(pid, Signal::KILL).ok();
         }
         eprintln!("hubbub demo: interrupted; every program it started was ended");
@@ -80,6 +87,8 @@ pub fn end_all_on_a_signal() -> Result<(), DemoError> {
     Ok(())
 }
 
+/// How long programs may take to stop when the demo ends early.
+const GRACE: Duration = Duration::from_secs(3);
 /// What shells report for a program that SIGINT ended.
 const INTERRUPTED: i32 = 130;
 
@@ -155,9 +164,16 @@ impl Running {
 }
 
 impl Drop for Running {
+    /// Asks first, so that it removes its sockets.
     fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) && self.signal(Signal::KILL).is_ok() {
-            drop(self.child.wait());
+        if matches!(self.child.try_wait(), Ok(None)) && self.signal(Signal::TERM).is_ok() {
+            let deadline = Instant::now() + GRACE;
+            while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            if matches!(self.child.try_wait(), Ok(None)) && self.signal(Signal::KILL).is_ok() {
+                drop(self.child.wait());
+            }
         }
         let pid = Pid::from_child(&self.child);
         RUNNING.lock().unwrap_or_else(PoisonError::into_inner).retain(|running| *running != pid);

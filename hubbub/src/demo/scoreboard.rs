@@ -1,6 +1,7 @@
 //! Truth beside estimate: what the demo prints and keeps as `truth.parquet`.
 
 use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,8 +10,8 @@ use hubbub_estimator::{Row, Statistic};
 use hubbub_privacy::Domain;
 use parquet::arrow::ArrowWriter;
 
-use super::DemoError;
 use super::crowd::Question;
+use super::{DemoError, say};
 
 /// Rows printed per metric; the rest is in the Parquet files.
 const SHOWN: usize = 4;
@@ -78,16 +79,24 @@ impl Truths {
 
     /// Prints truth, estimate and interval per metric, the commonest values first. Gives how many intervals cover, of how
     /// many.
-    pub fn compare(&self, rows: &[Row]) -> (usize, usize) {
+    ///
+    /// # Errors
+    /// When nobody reads the output any more.
+    pub fn compare(&self, rows: &[Row]) -> Result<(usize, usize), DemoError> {
         let mut pairs: Vec<(&Fact, &Row)> = Vec::new();
         for fact in &self.0 {
             let same =
                 |row: &&Row| row.metric == fact.metric && row.statistic == fact.statistic && row.value == fact.value;
             pairs.extend(rows.iter().find(same).map(|row| (fact, row)));
         }
-        println!(
+        say!(
             "{:<34} {:<VALUE_WIDTH$} {:>9} {:>9}   {:<21} {:>8}",
-            "metric", "value", "truth", "estimate", "95 % interval", "reports"
+            "metric",
+            "value",
+            "truth",
+            "estimate",
+            "95 % interval",
+            "reports"
         );
         for group in pairs.chunk_by(|a, b| a.0.metric == b.0.metric) {
             let mut commonest: Vec<_> = group.iter().collect();
@@ -97,7 +106,7 @@ impl Truths {
                 let value: String = fact.value.as_deref().unwrap_or("(mean)").chars().take(VALUE_WIDTH).collect();
                 let end = |end: Option<f64>| end.map_or_else(|| "?".to_owned(), |end| shown(row, end));
                 let interval = format!("[{}, {}]", end(row.ci95_low), end(row.ci95_high));
-                println!(
+                say!(
                     "{name:<34} {value:<VALUE_WIDTH$} {:>9} {:>9} {} {interval:<21} {:>8}",
                     shown(row, fact.truth),
                     shown(row, row.estimate),
@@ -106,10 +115,10 @@ impl Truths {
                 );
             }
             if commonest.len() > SHOWN {
-                println!("{:<34} … {} more", "", commonest.len() - SHOWN);
+                say!("{:<34} … {} more", "", commonest.len() - SHOWN);
             }
         }
-        (pairs.iter().filter(|(fact, row)| covers(fact, row)).count(), pairs.len())
+        Ok((pairs.iter().filter(|(fact, row)| covers(fact, row)).count(), pairs.len()))
     }
 }
 
