@@ -11,7 +11,6 @@ use tracing::{info, warn};
 
 use crate::definition::definitions;
 use crate::export::{Destination, ExportError, write_files};
-use crate::ingest::closes_at;
 use crate::pending::{Pending, Waiter};
 use crate::published::Published;
 use crate::readiness::Readiness;
@@ -224,7 +223,7 @@ impl Committer {
         let Some(store) = &mut self.store else { return Ok(()) };
         let now_s = self.clock.now_s();
         let held = &self.ids.periods() | &self.pending.periods();
-        for &period in held.iter().filter(|period| closes_at(**period) <= now_s) {
+        for &period in held.iter().filter(|period| period.acceptance_end() <= now_s) {
             if self.closed.contains_key(&period) {
                 continue;
             }

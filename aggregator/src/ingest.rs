@@ -1,7 +1,7 @@
 //! From the bytes of a request to a report that may be counted, or the reason why not.
 
 use hubbub_privacy::registry::Status;
-use hubbub_privacy::{MalformedReport, Period, Report};
+use hubbub_privacy::{MalformedReport, Report};
 use hubbub_randomizer::Plan;
 
 use crate::Rejection;
@@ -9,13 +9,6 @@ use crate::Rejection;
 /// The largest body: eight times the usual padded report, so that mechanisms with long reports fit, and little enough
 /// that a full house of connections stays within tens of megabytes.
 pub const MAX_BODY_BYTES: usize = 4 << 10;
-/// A period is accepted until this long after its end: devices that were off for a fortnight still count.
-pub const GRACE_S: i64 = 14 * 24 * 3600;
-
-/// The first second at which reports of `period` are refused.
-pub fn closes_at(period: Period) -> i64 {
-    period.end() + GRACE_S
-}
 
 /// Decides whether a body is a report of a question that is being asked now, at a time in Unix seconds.
 ///
@@ -44,7 +37,7 @@ pub fn check(plan: &Plan, now_s: i64, body: &[u8]) -> Result<Report, Rejection> 
     if now_s < report.period.start() {
         return Err(Rejection::PeriodFuture);
     }
-    if now_s >= closes_at(report.period) {
+    if now_s >= report.period.acceptance_end() {
         return Err(Rejection::PeriodClosed);
     }
     Ok(report)

@@ -34,7 +34,7 @@ pub use clock::{Clock, ClockError};
 pub use config::{Config, ConfigError};
 pub use control::ControlError;
 pub use export::ExportError;
-pub use ingest::{GRACE_S, MAX_BODY_BYTES};
+pub use ingest::MAX_BODY_BYTES;
 pub use offline::{OfflineExportError, export};
 pub use pending::COMMIT_GROUP;
 pub use registry::{RegistryError, load_plan};

@@ -7,6 +7,8 @@ use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, Weekday};
 use thiserror::Error;
 
 const WEEK_S: i64 = 7 * 24 * 3600;
+/// Reports of a week are accepted until this long after its end: devices that were off for a fortnight still count.
+const GRACE_S: i64 = 14 * 24 * 3600;
 /// The years a period may lie in; four digits, so that names sort and never change their length.
 const YEARS: std::ops::RangeInclusive<i32> = 1970..=9998;
 
@@ -46,6 +48,11 @@ impl Period {
     /// The first second after it, in Unix time.
     pub fn end(self) -> i64 {
         self.start() + WEEK_S
+    }
+
+    /// The first second, in Unix time, at which no server takes a report about it any more.
+    pub fn acceptance_end(self) -> i64 {
+        self.end() + GRACE_S
     }
 
     /// Its Monday.
@@ -114,6 +121,7 @@ mod tests {
         assert_eq!(Period::containing(w53.start()), w53);
         assert_eq!(Period::containing(w53.end() - 1), w53);
         assert_eq!(Period::containing(w53.end()), w53.next());
+        assert_eq!(Period::containing(w53.acceptance_end()), w53.next().next().next());
     }
 
     #[test]

@@ -23,8 +23,6 @@ use crate::store::{Store, StoreError, ledger, sent, tally, week};
 /// A report leaves at a random time within three days of its week's close: long enough to mix with everybody else's,
 /// short enough for several attempts within the server's grace.
 pub const RELEASE_WINDOW_S: i64 = 3 * 24 * 3600;
-/// The server takes a week's reports until 14 days after its end.
-pub const GRACE_S: i64 = 14 * 24 * 3600;
 /// How often probes are read: what changes within an hour changes nothing in a week.
 const READING_INTERVAL_S: i64 = 3600;
 /// Probes are read once more in the last two minutes of a week: four ticks, so that one of them comes in time.
@@ -136,7 +134,7 @@ impl<R: TryCryptoRng> Device<R> {
             None => Some(State::Ended),
             Some((metric, ..)) if standing.has_ended(metric, now_s) => Some(State::Ended),
             Some((_, way, _)) if !standing.is_on(way) => Some(State::SwitchedOff),
-            Some(_) if now_s >= period.end().saturating_add(GRACE_S) => Some(State::TooLate),
+            Some(_) if now_s >= period.acceptance_end() => Some(State::TooLate),
             Some(_) => None,
         };
         let (Some((metric, way, mechanism)), None) = (found, ending) else {
@@ -236,6 +234,6 @@ impl Paid<'_> {
 
 /// A uniform time from now to the end of the release window, or of the server's grace when that comes first.
 fn due<R: TryCryptoRng>(period: Period, now_s: i64, rng: &mut R) -> Result<i64, R::Error> {
-    let window_s = RELEASE_WINDOW_S.min(period.end().saturating_add(GRACE_S).saturating_sub(now_s)).max(1);
+    let window_s = RELEASE_WINDOW_S.min(period.acceptance_end().saturating_sub(now_s)).max(1);
     Ok(now_s.saturating_add(uniform::below(window_s.cast_unsigned(), rng)?.cast_signed()))
 }

@@ -1,14 +1,11 @@
 //! What to do with a report after an attempt: free of files and sockets.
 
-use hubbub_privacy::Period;
 use hubbub_randomizer::uniform;
 use rand::TryCryptoRng;
 
 use super::http::{Answer, PostError};
 use crate::outbox::Outcome;
 
-/// The server takes a period until 14 days after its end.
-const GRACE_S: i64 = 14 * 24 * 3600;
 /// A pending report is offered again after two to six hours: by then a quiet server has its 32 reports, or has not.
 const PENDING_S: (i64, i64) = (2 * 3600, 6 * 3600);
 /// After a failure, ten minutes to an hour: a server that comes back is not met by everybody at once.
@@ -25,11 +22,6 @@ pub struct Decision {
     pub code: String,
     /// When to offer the same bytes again; nothing when the file is to be deleted.
     pub due_s: Option<i64>,
-}
-
-/// When the last server stops taking reports of `period`.
-pub fn acceptance_end(period: Period) -> i64 {
-    period.end().saturating_add(GRACE_S)
 }
 
 /// Decides by the server's contract. Nothing is offered after `last_chance_s`.

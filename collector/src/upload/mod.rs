@@ -158,7 +158,7 @@ async fn send_due<R: TryCryptoRng>(
             record(outbox, &name, Outcome::Rejected, "malformed_file", now_s, None)?;
             continue;
         };
-        let last_chance_s = decision::acceptance_end(report.period);
+        let last_chance_s = report.period.acceptance_end();
         if now_s >= last_chance_s {
             record(outbox, &name, Outcome::Expired, "too_late", now_s, None)?;
             outbox.remove(&name)?;

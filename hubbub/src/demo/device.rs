@@ -112,7 +112,7 @@ impl<'a> Device<'a> {
         let mut command = self.programs.command("hubbub-upload");
         command.arg("--outbox").arg(self.directory.join("outbox")).arg("--endpoint").arg(endpoint);
         programs::run("hubbub-upload", command.arg("--test-clock").arg(self.clock()))?;
-        say!("   Uploaded. The server answers `pending` until {} more reports of the metric arrive.", 31);
+        say!("   Uploaded. The server counts a report only together with 31 others of its metric.");
         Ok(())
     }
 
@@ -182,14 +182,14 @@ impl<'a> Device<'a> {
         programs::run("hubbubctl", command.arg("--bus").arg(&self.address).args(arguments))
     }
 
-    fn owner_json(&self, command: &str) -> Result<Value, DemoError> {
-        let text = self.owner(&["--json", command])?;
+    fn owner_json(&self, arguments: &[&str]) -> Result<Value, DemoError> {
+        let text = self.owner(&[&["--json"], arguments].concat())?;
         serde_json::from_str(&text).map_err(|_| DemoError::Output { program: "hubbubctl", text })
     }
 
     /// The names of this week's questions.
     fn questions(&self) -> Result<Vec<String>, DemoError> {
-        let status = self.owner_json("status")?;
+        let status = self.owner_json(&["status"])?;
         let asked = status["asked_this_week"].as_array();
         let names = asked.map(|asked| asked.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect());
         names.ok_or_else(|| DemoError::Output { program: "hubbubctl status", text: status.to_string() })
@@ -198,9 +198,7 @@ impl<'a> Device<'a> {
     /// The first of these metrics of which this machine has a value.
     fn first_with_a_value<'n>(&self, names: &'n [String]) -> Result<Option<&'n String>, DemoError> {
         for name in names {
-            let text = self.owner(&["--json", "preview", name])?;
-            let preview: Value = serde_json::from_str(&text).unwrap_or_default();
-            if preview["absent"] == false {
+            if self.owner_json(&["preview", name])?["absent"] == false {
                 return Ok(Some(name));
             }
         }
@@ -208,7 +206,7 @@ impl<'a> Device<'a> {
     }
 
     fn log(&self) -> Result<Vec<Value>, DemoError> {
-        match self.owner_json("log")? {
+        match self.owner_json(&["log"])? {
             Value::Array(entries) => Ok(entries),
             other => Err(DemoError::Output { program: "hubbubctl log", text: other.to_string() }),
         }

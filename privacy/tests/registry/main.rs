@@ -172,6 +172,16 @@ fn pipes_and_links_out_of_the_registry_are_refused() {
 }
 
 #[test]
+fn a_file_has_a_limit_of_metrics() {
+    let mut text = "schema = \"hubbub-registry/1\"\nnamespace = \"test\"\n".to_owned();
+    for id in 1..=10_001 {
+        text += &format!("[metric.m{id}]\nid = {id}\nversion = 1\nstatus = \"draft\"\n");
+        text += "data = { kind = \"boolean\" }\nprivacy = { epsilon = \"1.0\" }\n";
+    }
+    assert_eq!(findings(&text).iter().map(|finding| finding.code).collect::<Vec<_>>(), [Code::Limit]);
+}
+
+#[test]
 fn drafts_need_little() {
     let registry = parse(&draft("kind = \"categorical\"\nvalues = [\"a\", \"b\"]", "epsilon = \"0.25\"")).unwrap();
     let metric = registry.by_name("test.m").unwrap();

@@ -2,7 +2,8 @@
 
 use super::{FALSE_ALARM, Law, SplitMix, Violation, contradicts, sum};
 
-/// Disjoint pairs per input: agreement off by 2 % is found out for agreement probabilities of 0.1 and more.
+/// Disjoint pairs over all inputs together. With five inputs and an agreement probability of 0.1, agreement that is off
+/// by 5 % is found out; a reused word makes every pair agree.
 const PAIRS: u32 = 1_000_000;
 
 /// Draws disjoint pairs of reports and compares how often both are equal with the law's sum of squares.

@@ -18,8 +18,9 @@ pub use scripted::{OutOfWords, ScriptedRng, SplitMix};
 /// The chance that [`check`] rejects a correct mechanism.
 pub const FALSE_ALARM: f64 = 1e-6;
 
-/// Draws per input: by the Chernoff bound, a coordinate of probability 0.2 or more whose law is off by 1 % is found out
-/// with probability above 0.99 (KL(1.01 p, p) = 1.25e-5 at p = 0.2, so n KL = 37 against a limit of about 20).
+/// Draws over all inputs together. With d inputs, a coordinate of probability p whose law is off by a factor 1 + r shows
+/// as n KL = (DRAWS / d) p r^2 / (2 (1 - p)), against a limit of about 20: 1 % at p = 0.5 gives 75 for two inputs and 30
+/// for five, so it is found out; for more inputs or smaller p the shift must be larger.
 const DRAWS: u32 = 3_000_000;
 
 /// A mechanism as the kit sees it: the declared law, the sampler, and the estimator.

@@ -17,7 +17,7 @@ use metric::parse_metric;
 const SCHEMA: &str = "hubbub-registry/1";
 /// The longest label: long enough for an application id, too short for free text.
 const MAX_LABEL_BYTES: usize = 128;
-/// Metrics in one registry; a device must hold and show them all.
+/// Metrics in one file; a device must hold and show them all.
 const MAX_METRICS: usize = 10_000;
 
 /// The bytes of a registry, by file name.
@@ -117,7 +117,7 @@ fn parse_file(file: &str, bytes: &[u8], files: &Files, findings: &mut Vec<Findin
     }
     if document.metric.len() > MAX_METRICS {
         let message = format!("{} metrics in one file", document.metric.len());
-        return Err(whole(Code::Limit, 1, message, "a registry has at most 10,000 metrics"));
+        return Err(whole(Code::Limit, 1, message, "a file has at most 10,000 metrics"));
     }
     let before = findings.len();
     let mut metrics = Vec::new();
