@@ -3,7 +3,7 @@
 use std::fmt;
 
 use hubbub_privacy::{Domain, Epsilon, Payload, Value, budget};
-use hubbub_randomizer::{FoldedGeometric, Mechanism, Subset};
+use hubbub_randomizer::Mechanism;
 
 /// How likely one answer is under two truths.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,44 +27,41 @@ pub fn odds(
     payload: &Payload,
 ) -> Option<Odds> {
     mechanism.check(payload).ok()?;
-    let Value::Index(value) = *value else { return None };
-    let (with_value, with_other, other) = match (mechanism, payload) {
-        (Mechanism::Subset(subset), payload) => subset_odds(subset, value, payload)?,
-        (Mechanism::FoldedGeometric(geometric), Payload::Number(answer)) => geometric_odds(geometric, value, *answer)?,
-        (Mechanism::FoldedGeometric(_), Payload::List(_)) => return None,
+    let fits = match value {
+        Value::Index(index) => !matches!(domain, Domain::Set { .. }) && (*index as usize) < domain.size(),
+        Value::Items(items) => {
+            matches!(domain, Domain::Set { values, .. } if items.iter().all(|&i| (i as usize) < values.len()))
+        }
     };
-    let attacker_success = budget::attacker_success(epsilon);
-    Some(Odds { with_value, with_other, other: domain.label(other), attacker_success })
-}
-
-/// The answers that contain a truth share pi1 evenly, the others share 1 - pi1.
-fn subset_odds(subset: &Subset, value: u32, payload: &Payload) -> Option<(f64, f64, u32)> {
-    let chosen: Vec<u32> = match payload {
-        Payload::List(items) => items.clone(),
-        Payload::Number(item) => vec![*item],
-    };
-    let (d, k) = (subset.values() as u32, subset.k() as u32);
-    let containing = subset.pi1() / combinations(d - 1, k - 1);
-    let missing = (1.0 - subset.pi1()) / combinations(d - 1, k);
-    let is_chosen = chosen.contains(&value);
-    let other = (0..d).find(|candidate| *candidate != value && chosen.contains(candidate) != is_chosen)?;
-    Some(if is_chosen { (containing, missing, other) } else { (missing, containing, other) })
-}
-
-fn geometric_odds(geometric: &FoldedGeometric, value: u32, answer: u32) -> Option<(f64, f64, u32)> {
-    if value > geometric.max() {
-        return None;
+    let likelihood = |value: &Value| mechanism.probability(value, payload).to_f64().value();
+    let with_value = fits.then(|| likelihood(value))?;
+    let distance = |likelihood: f64| (likelihood / with_value).ln().abs();
+    let others = counterparts(domain, payload).into_iter().filter(|other| other != value);
+    let mut found: Option<(f64, Value)> = None;
+    for other in others {
+        let with_other = likelihood(&other);
+        if distance(with_other) > found.as_ref().map_or(0.0, |(found, _)| distance(*found)) {
+            found = Some((with_other, other));
+        }
+        // Of two-level laws, any value on the other side of the coin differs most.
+        if found.is_some() && !matches!(mechanism, Mechanism::FoldedGeometric(_)) {
+            break;
+        }
     }
-    let with_value = geometric.probability(value, answer);
-    let distance = |other: &u32| (geometric.probability(*other, answer) / with_value).ln().abs();
-    let other =
-        (0..=geometric.max()).filter(|other| *other != value).max_by(|a, b| distance(a).total_cmp(&distance(b)))?;
-    Some((with_value, geometric.probability(other, answer), other))
+    let (with_other, other) = found?;
+    let attacker_success = budget::attacker_success(epsilon);
+    Some(Odds { with_value, with_other, other: domain.show(&other), attacker_success })
 }
 
-/// n over k.
-fn combinations(n: u32, k: u32) -> f64 {
-    (0..k).map(|i| f64::from(n - i) / f64::from(i + 1)).product()
+/// Values among which one differs most from the truth, whatever that is.
+fn counterparts(domain: &Domain, payload: &Payload) -> Vec<Value> {
+    let (Domain::Set { values, max_items }, Payload::List(report)) = (domain, payload) else {
+        return (0..domain.size() as u32).map(Value::Index).collect();
+    };
+    // A full set that the report misses, one that it meets, and the empty one, which stands for all dummies.
+    let missed = (0..values.len() as u32).filter(|item| !report.contains(item)).take(*max_items as usize).collect();
+    let met = report.iter().filter(|&&item| (item as usize) < values.len()).take(1).copied().collect();
+    vec![Value::Items(missed), Value::Items(met), Value::Items(Vec::new())]
 }
 
 /// A chance as people read it: percent where that is short, else one in so many, to two digits.
@@ -109,7 +106,8 @@ impl fmt::Display for Odds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hubbub_randomizer::ExpBound;
+    use hubbub_privacy::Goal;
+    use hubbub_randomizer::{Cyclotomic, ExpBound, FoldedGeometric, Subset, Window};
 
     #[test]
     fn the_two_chances_differ_by_no_more_than_the_bound_and_nearly_reach_it() {
@@ -138,11 +136,44 @@ mod tests {
     }
 
     #[test]
-    fn the_chances_of_all_answers_sum_to_one() {
-        let subset = Subset::new(&ExpBound::new("2.0".parse().unwrap()), 5, 2);
-        let answers = (0..5).flat_map(|a| (a + 1..5).map(move |b| Payload::List(vec![a, b])));
-        let total: f64 = answers.map(|answer| subset_odds(&subset, 3, &answer).unwrap().0).sum();
-        assert!((total - 1.0).abs() < 1e-9, "{total}");
+    fn every_report_of_every_family_has_a_counterpart() {
+        let epsilon: Epsilon = "1.0".parse().unwrap();
+        let values: Vec<String> = (0..9).map(|n| format!("v{n}")).collect();
+        let bound = ExpBound::new(epsilon);
+        for (mechanism, domain, truths) in [
+            (
+                Mechanism::Subset(Subset::of_sets(&bound, 9, 2, 3)),
+                Domain::Set { values: values.clone(), max_items: 2 },
+                vec![Value::Items(vec![]), Value::Items(vec![3]), Value::Items(vec![0, 8])],
+            ),
+            (
+                Mechanism::Cyclotomic(Cyclotomic::new(&bound, 9, 4, 1)),
+                Domain::Categorical { values, absent: None, other: None },
+                vec![Value::Index(0), Value::Index(8)],
+            ),
+            (
+                Mechanism::Window(Window::new(&bound, 9, 4, Goal::Mean)),
+                Domain::Ordered { edges: (0..10).collect(), goal: Goal::Mean, absent: 0 },
+                vec![Value::Index(0), Value::Index(4)],
+            ),
+        ] {
+            for _ in 0..50 {
+                for truth in &truths {
+                    let payload = mechanism.randomize(truth, &mut rand::rngs::SysRng).unwrap();
+                    let odds = odds(&mechanism, &domain, epsilon, truth, &payload).unwrap();
+                    let ratio = (odds.with_value / odds.with_other).max(odds.with_other / odds.with_value);
+                    assert!(
+                        (ratio - 1f64.exp()).abs() < 1e-6,
+                        "{} {truth:?} {payload:?}: {odds:?}",
+                        mechanism.family()
+                    );
+                }
+            }
+        }
+        let boolean = Mechanism::Subset(Subset::optimal(&bound, 2));
+        let answer = Payload::List(vec![0]);
+        assert_eq!(odds(&boolean, &Domain::Boolean, epsilon, &Value::Items(vec![0]), &answer), None);
+        assert_eq!(odds(&boolean, &Domain::Boolean, epsilon, &Value::Index(2), &answer), None);
     }
 
     #[test]

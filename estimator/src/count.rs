@@ -35,12 +35,12 @@ pub fn decode(mechanism: &FoldedGeometric, counters: &Counters) -> [Figure; 2] {
         ci95: std_error.map(|error| (scale * (mean - z() * error), scale * (mean + z() * error))),
         consistent: Some(scale * mean.clamp(0.0, f64::from(mechanism.max()))),
         pi1_pi0: None,
-        poisoning_shift_1pct: scale * 0.01 * (largest - least),
+        poisoning_shift_1pct: Some(scale * 0.01 * (largest - least)),
     })
 }
 
 /// The variance of g(y) that the noise makes for a device whose count is x.
 fn noise_variance(mechanism: &FoldedGeometric, g: &[f64], x: u32) -> f64 {
     let x_squared = f64::from(x).powi(2);
-    (0_u32..).zip(g).map(|(y, g)| mechanism.probability(x, y) * g * g).sum::<f64>() - x_squared
+    (0_u32..).zip(g).map(|(y, g)| mechanism.chance(x, y) * g * g).sum::<f64>() - x_squared
 }

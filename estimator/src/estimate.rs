@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
-use hubbub_privacy::{Counters, Metric, Period};
+use hubbub_privacy::{Counters, Domain, Metric, Period};
 use hubbub_randomizer::{Mechanism, Plan};
 use polars::prelude::PolarsError;
 
 use crate::error::{Defect, EstimateError, OtherVersion};
 use crate::row::{Figure, Row};
 use crate::shards::{self, Definition, Found, Shard};
-use crate::{count, share, sum, table};
+use crate::{count, share, sum, table, window};
 
 /// What to estimate.
 #[derive(Debug, Clone, Copy)]
@@ -276,7 +276,13 @@ fn blamed(shards: &[Shard], size: usize) -> Option<EstimateError> {
 
 fn rows(metric: &Metric, mechanism: &Mechanism, span: Span, counters: &Counters) -> Vec<Row> {
     let figures = match mechanism {
+        Mechanism::Subset(subset) if subset.is_of_sets() => share::decode_sets(subset, counters),
         Mechanism::Subset(subset) => share::decode(subset, counters),
+        Mechanism::Cyclotomic(cyclotomic) => share::decode_cyclotomic(cyclotomic, counters),
+        Mechanism::Window(window) if matches!(metric.domain, Domain::Count { .. }) => {
+            window::decode_counts(window, counters).to_vec()
+        }
+        Mechanism::Window(window) => window::decode_ordered(window, counters),
         Mechanism::FoldedGeometric(folded) => count::decode(folded, counters).to_vec(),
     };
     let (reports, needed) = (counters.reports, metric.min_reports_to_publish());

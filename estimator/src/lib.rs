@@ -1,7 +1,7 @@
 //! From the servers' sums to what analysts read: unbiased estimates with honest errors, as Parquet.
 //!
 //! The route of one number: `shards` finds and checks the counters files of every node; `sum` adds them with Polars;
-//! `share` and `count` turn the sums of a mechanism into estimates; `table` writes [`Row`]s. Files are read one at a
+//! `share`, `count` and `window` turn the sums of a mechanism into estimates; `table` writes [`Row`]s. Files are read one at a
 //! time and sums are decoded one metric and period at a time: of each further node only its paths and headers stay in
 //! memory. Nothing is written before everything has been checked. Files of another version of a metric than the
 //! registry's are skipped with a warning, unopened.
@@ -23,6 +23,7 @@ mod simplex;
 mod studies;
 mod sum;
 mod table;
+mod window;
 
 pub use error::{Defect, EstimateError, OtherVersion};
 pub use estimate::{Progress, Request, Step, Summary, estimate};

@@ -11,8 +11,14 @@ use serde::{Serialize, Serializer};
 pub enum Statistic {
     /// The part of the devices that have the row's value, 0 to 1.
     Share,
-    /// The mean count per device.
+    /// The mean count per device; of an ordered metric the mean number of the bucket, from 0.
     Mean,
+    /// The number of the bucket, from 0, that half of the devices are in or below.
+    P50,
+    /// The same for nine of ten.
+    P90,
+    /// The same for 99 of 100.
+    P99,
     /// The sum of the counts of the devices that answered. Multiply the mean by the number of all devices for theirs.
     Total,
 }
@@ -23,6 +29,9 @@ impl Statistic {
         match self {
             Self::Share => "share",
             Self::Mean => "mean",
+            Self::P50 => "p50",
+            Self::P90 => "p90",
+            Self::P99 => "p99",
             Self::Total => "total",
         }
     }
@@ -63,7 +72,9 @@ pub struct Row {
     pub reports: u64,
     /// For a share: C, the reports that support the value. Most do so by chance.
     pub noisy_count: Option<u64>,
-    /// The unbiased estimate, in the statistic's unit. May lie outside what is possible, such as below 0.
+    /// The unbiased estimate, in the statistic's unit. May lie outside what is possible, such as below 0. Of an ordered
+    /// metric only the mean is unbiased: its quantiles and shares come from a smoothed maximum-likelihood distribution
+    /// (EMS), stand in `consistent` too, and have neither errors nor an interval.
     pub estimate: f64,
     /// Its standard error from the noise and from which devices happened to answer. For a share
     /// sqrt(mu (1 - mu) / n) / (pi1 - pi0) with mu = C / n; for a mean sqrt((mean of g^2 - (mean of g)^2) / n) over the
@@ -79,9 +90,9 @@ pub struct Row {
     /// The upper end.
     pub ci95_high: Option<f64>,
     /// The estimate made possible, for display: shares moved to the nearest ones that are non-negative and sum to 1
-    /// (Norm-Sub), a mean clamped to 0..max. Post-processed and biased.
+    /// (Norm-Sub), of a set each clamped to 0..1, a mean clamped to 0..max. Post-processed and biased.
     pub consistent: Option<f64>,
-    /// The mechanism's family: `subset` or `folded_geometric`.
+    /// The mechanism's family: `subset`, `cyclotomic`, `window` or `folded_geometric`.
     pub mechanism: &'static str,
     /// The privacy loss of one report, rounded to the nearest float; the file's metadata has it exactly.
     pub epsilon: f64,
@@ -89,8 +100,9 @@ pub struct Row {
     pub pi1: Option<f64>,
     /// For a share: the chance that a report supports a given value that is not its device's.
     pub pi0: Option<f64>,
-    /// How far the estimate can be moved, in its own unit, by reports of which 1 % are forged at will.
-    pub poisoning_shift_1pct: f64,
+    /// How far the estimate can be moved, in its own unit, by reports of which 1 % are forged at will. Null for smoothed
+    /// figures, which have no such bound in closed form.
+    pub poisoning_shift_1pct: Option<f64>,
     /// Whether the row must not be published. The numbers stay.
     pub suppressed: bool,
     /// Why not.
@@ -113,5 +125,5 @@ pub struct Figure {
     pub ci95: Option<(f64, f64)>,
     pub consistent: Option<f64>,
     pub pi1_pi0: Option<(f64, f64)>,
-    pub poisoning_shift_1pct: f64,
+    pub poisoning_shift_1pct: Option<f64>,
 }

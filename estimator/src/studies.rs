@@ -8,7 +8,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::row::Figure;
-use crate::{count, share};
+use crate::{count, share, window};
 
 const SIGMAS: f64 = 5.0;
 
@@ -37,6 +37,8 @@ fn collect(mechanism: &Mechanism, devices: impl Iterator<Item = u32>, rng: &mut 
     }
     match mechanism {
         Mechanism::Subset(subset) => share::decode(subset, &counters),
+        Mechanism::Cyclotomic(cyclotomic) => share::decode_cyclotomic(cyclotomic, &counters),
+        Mechanism::Window(window) => window::decode_counts(window, &counters).to_vec(),
         Mechanism::FoldedGeometric(folded) => count::decode(folded, &counters).to_vec(),
     }
 }

@@ -82,7 +82,7 @@ fn batch(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
         float(rows, "epsilon", |row| Some(row.epsilon)),
         float(rows, "pi1", |row| row.pi1),
         float(rows, "pi0", |row| row.pi0),
-        float(rows, "poisoning_shift_1pct", |row| Some(row.poisoning_shift_1pct)),
+        float(rows, "poisoning_shift_1pct", |row| row.poisoning_shift_1pct),
         flag(rows, "suppressed", |row| row.suppressed),
         text(rows, "suppression_reason", |row| row.suppression_reason.as_deref()),
     ]

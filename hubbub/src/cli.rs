@@ -7,10 +7,11 @@ use clap::{Args, Parser, Subcommand};
 use hubbub_privacy::{Period, registry::read};
 use hubbub_randomizer::Plan;
 
+use crate::audit::Audit;
 use crate::demo::Demo;
 use crate::failure::Failure;
 use crate::filters::{self, Folded, Randomness};
-use crate::{clock, demo, registry};
+use crate::{audit, clock, demo, registry};
 
 /// Opt-in metrics under local differential privacy: the tool of analysts, reviewers and publishers.
 ///
@@ -39,6 +40,13 @@ enum Command {
     /// Look at a registry of metrics
     #[command(subcommand)]
     Registry(RegistryCommand),
+    /// Certify exactly what every metric guarantees, with OpenDP as second opinion; exit 1 if one fails
+    ///
+    /// Writes DIR/<metric>.json for every metric that passes, drafts too, and a table on stdout. A metric passes if the
+    /// largest likelihood ratio of its mechanism, computed from the integers that the sampler reads, is at most e^epsilon,
+    /// and if OpenDP, where it can express the mechanism, certifies no more either. A metric that fails keeps no
+    /// certificate of an earlier audit.
+    Audit(Audit),
     /// Run the whole pipeline on this machine: daemon, server, simulated devices, estimates beside the truth
     Demo(Demo),
 }
@@ -149,6 +157,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
                 date.map_or_else(clock::now_s, |date| date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp());
             registry::check(&registry.unwrap_or(directory), now_s, json, stdout().lock())?;
         }
+        Command::Audit(request) => audit::run(&request, stdout().lock())?,
         Command::Demo(request) => demo::run(&request, clock::now_s())?,
     }
     Ok(())

@@ -7,6 +7,7 @@ use hubbub_privacy::Exit;
 use hubbub_privacy::registry::ReadError;
 use thiserror::Error;
 
+use crate::audit::AuditError;
 use crate::demo::DemoError;
 use crate::filters::FilterError;
 use crate::registry::CheckError;
@@ -26,6 +27,9 @@ pub enum Failure {
     /// The counters cannot be estimated.
     #[error(transparent)]
     Estimate(#[from] EstimateError),
+    /// The audit did not pass, or could not be made.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The demo stopped.
     #[error(transparent)]
     Demo(#[from] DemoError),
@@ -39,6 +43,7 @@ impl Failure {
             Self::Registry(error) => error.exit(),
             Self::Filter(error) => error.exit(),
             Self::Estimate(error) => error.exit(),
+            Self::Audit(error) => error.exit(),
             Self::Demo(error) => error.exit(),
         }
     }

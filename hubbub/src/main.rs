@@ -1,5 +1,6 @@
 //! `hubbub`: the tool of analysts, reviewers and publishers.
 
+mod audit;
 mod cli;
 mod clock;
 mod demo;

@@ -1,5 +1,7 @@
 //! Exponentials of exact decimals, enclosed between integers.
 
+use std::ops::{Add, Div, Mul, Sub};
+
 use dashu_int::{IBig, UBig};
 use dashu_ratio::RBig;
 use hubbub_privacy::Epsilon;
@@ -31,6 +33,49 @@ impl ExpBound {
     /// E_lo as a fraction.
     pub fn to_ratio(&self) -> RBig {
         ratio(self.0.clone(), Self::denominator())
+    }
+
+    /// E_lo, rounded to a float: for sorting candidates and for display.
+    pub fn to_f64(&self) -> f64 {
+        self.to_ratio().to_f64().value()
+    }
+}
+
+/// Numbers that a formula can be written over once: [`RBig`] where it decides, `f64` where it only sorts candidates.
+pub trait Field:
+    Clone + From<u32> + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
+{
+}
+
+impl<T> Field for T where
+    T: Clone + From<u32> + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
+{
+}
+
+/// What `f64` formulas of this crate are trusted to, relatively; nearer than this is decided exactly.
+const TRUSTED: f64 = 1e-9;
+
+/// The candidate whose `exact` value is least, the first of equals. `approximate` is off by less than 10^-9 of itself and
+/// spares the rationals of whatever cannot be the least.
+pub fn least<C: Copy>(candidates: &[C], approximate: impl Fn(C) -> f64, exact: impl Fn(C) -> RBig) -> Option<C> {
+    let sorted: Vec<(C, f64)> = candidates.iter().map(|&candidate| (candidate, approximate(candidate))).collect();
+    let least = sorted.iter().map(|(_, value)| *value).fold(f64::INFINITY, f64::min);
+    let near: Vec<C> =
+        sorted.into_iter().filter(|(_, value)| *value <= least * (1.0 + 3.0 * TRUSTED)).map(|(c, _)| c).collect();
+    match near[..] {
+        [only] => Some(only),
+        _ => near.into_iter().min_by_key(|&candidate| exact(candidate)),
+    }
+}
+
+/// Whether a value is at most a limit, by their approximations where those are clearly apart.
+pub fn at_most(approximate: f64, limit: f64, exact: impl FnOnce() -> bool) -> bool {
+    if approximate < limit * (1.0 - 3.0 * TRUSTED) {
+        true
+    } else if approximate > limit * (1.0 + 3.0 * TRUSTED) {
+        false
+    } else {
+        exact()
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! **Law.** x is clamped to 0..=C. The report y has weight proportional to alpha^|y-x| on 0..=C, with the tails beyond 0
 //! and C folded onto the ends, alpha = e^(-epsilon/C): weights alpha^x/(1+alpha) at y = 0, alpha^(C-x)/(1+alpha) at
-//! y = C, (1-alpha)/(1+alpha) alpha^|y-x| between. As integers: alpha is rounded down to 64 bits and then up by 2^-50
-//! (towards more noise), every weight is floored at 2^64 scale, and what is missing to 2^64 goes to the diagonal.
+//! y = C, (1-alpha)/(1+alpha) alpha^|y-x| between. As integers: alpha is rounded down to 64 bits and then up by 2^-50 or,
+//! at an epsilon above about 8, by as much more as privacy needs (towards more noise); every weight is floored at 2^64
+//! scale, and what is missing to 2^64 goes to the diagonal.
 //!
 //! **Privacy.** Neighbouring truths change a weight by a factor alpha at most, so any two by alpha^-C = e^epsilon. For the
 //! integers this is not argued but checked by enumeration when the table is built: for each output y,
@@ -23,18 +24,20 @@ use std::collections::BTreeMap;
 
 use dashu_int::UBig;
 use dashu_ratio::RBig;
-use hubbub_privacy::{Counters, Payload};
+use hubbub_privacy::{Counters, Payload, Value};
 use rand_core::TryCryptoRng;
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::conformance::Law;
+use crate::conformance::{Coin, Law};
 use crate::exact::{ExpBound, floor_exp_negative, ratio};
 use crate::payload::PayloadError;
 
 const MILLION: u64 = 1_000_000;
-/// What alpha is raised by, in units of 2^-64: 2^-50, so that flooring weights can never break the bound.
-const ALPHA_SLACK: u64 = 1 << 14;
+/// What alpha is raised by at least, in units of 2^-64: 2^-50, so that flooring weights does not break the bound.
+const LEAST_SLACK: u64 = 1 << 14;
+/// What it is raised by at most: 2^-24, a part in sixteen million more noise. Only epsilons above 8 need more than the least.
+const MOST_SLACK: u64 = 1 << 40;
 
 /// Why no table can be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub struct FoldedGeometric {
     inner: Vec<u64>,
     /// For each x, what the floors miss to 2^64; it is added to w_x(x).
     remainders: Vec<u64>,
+    /// Sums of the first n of `inner`, modulo 2^64: so that a sum of weights takes a few additions.
+    sums: Vec<u64>,
 }
 
 impl FoldedGeometric {
@@ -63,21 +68,36 @@ impl FoldedGeometric {
         assert!((1..=255).contains(&max), "counts are told apart up to 255");
         let numerator = UBig::from(epsilon.millionths());
         let denominator = UBig::from(MILLION) * UBig::from(max);
-        let alpha = floor_exp_negative(&numerator, &denominator, 64) + UBig::from(ALPHA_SLACK);
-        let alpha = u64::try_from(alpha).map_err(|_| BoundExceeded)?;
+        let alpha = floor_exp_negative(&numerator, &denominator, 64);
+        let bound = ExpBound::new(epsilon);
+        let slacks = std::iter::successors(Some(LEAST_SLACK), |slack| Some(slack * 2)).take_while(|s| *s <= MOST_SLACK);
+        let alphas = slacks.filter_map(|slack| u64::try_from(&alpha + UBig::from(slack)).ok());
+        alphas.map(|alpha| Self::of(alpha, max)).find(|table| table.keeps(&bound)).ok_or(BoundExceeded)
+    }
+
+    /// The table of one alpha, whatever its privacy.
+    fn of(alpha: u64, max: u32) -> Self {
         let (ends, inner) = floors(alpha, max);
-        let mut mechanism = Self { max, alpha, ends, inner, remainders: vec![0; max as usize + 1] };
+        let sums = std::iter::once(0).chain(inner.iter().scan(0u64, |sum, weight| {
+            *sum = sum.wrapping_add(*weight);
+            Some(*sum)
+        }));
+        let sums = sums.collect();
+        let mut mechanism = Self { max, alpha, ends, inner, remainders: vec![0; max as usize + 1], sums };
         for x in 0..=max {
             let sum: u128 = (0..=max).map(|y| u128::from(mechanism.weight(x, y))).sum();
             let missing = u64::try_from((1u128 << 64) - sum).expect("flooring loses less than one unit per output");
             mechanism.remainders[x as usize] = missing;
         }
-        let bound = ExpBound::new(epsilon);
-        let within = (0..=max).all(|y| {
-            let (most, least) = mechanism.extremes(y);
-            UBig::from(mechanism.weight(most, y)) << 128 <= bound.numerator() * UBig::from(mechanism.weight(least, y))
-        });
-        if within { Ok(mechanism) } else { Err(BoundExceeded) }
+        mechanism
+    }
+
+    /// The general criterion: for each output, the largest weight is at most E_lo times the least.
+    fn keeps(&self, bound: &ExpBound) -> bool {
+        (0..=self.max).all(|y| {
+            let (most, least) = self.extremes(y);
+            UBig::from(self.weight(most, y)) << 128 <= bound.numerator() * UBig::from(self.weight(least, y))
+        })
     }
 
     /// C, the largest count.
@@ -86,7 +106,7 @@ impl FoldedGeometric {
     }
 
     /// P(y | x).
-    pub fn probability(&self, x: u32, y: u32) -> f64 {
+    pub fn chance(&self, x: u32, y: u32) -> f64 {
         self.weight(x, y) as f64 / 2f64.powi(64)
     }
 
@@ -122,7 +142,7 @@ impl FoldedGeometric {
         worst.max_by(|a, b| a.0.cmp(&b.0)).expect("there are at least two outputs")
     }
 
-    pub(crate) fn parameters(&self) -> BTreeMap<String, Value> {
+    pub(crate) fn parameters(&self) -> BTreeMap<String, serde_json::Value> {
         BTreeMap::from([
             ("max".to_owned(), json!(self.max)),
             ("alpha_2_64".to_owned(), json!(self.alpha.to_string())),
@@ -143,6 +163,17 @@ impl FoldedGeometric {
         let distance = x.abs_diff(y) as usize;
         let floor = if y == 0 || y == self.max { self.ends[distance] } else { self.inner[distance] };
         floor + if x == y { self.remainders[x as usize] } else { 0 }
+    }
+
+    /// w_x(0) + ... + w_x(y), for y < C.
+    fn sum(&self, x: u32, y: u32) -> u64 {
+        let (x, y) = (x as usize, y as usize);
+        let end = self.ends[x].wrapping_add(self.sums[x]);
+        // Outputs below x come in descending order of distance, from x on in ascending order.
+        let below = end.wrapping_sub(self.sums[x - y.min(x)]);
+        let from_x_on =
+            self.sums[(y + 1).saturating_sub(x)].wrapping_sub(self.sums[1]).wrapping_add(self.remainders[x]);
+        if y < x { below } else { end.wrapping_add(from_x_on) }
     }
 
     /// The inputs that make `y` most and least likely.
@@ -184,32 +215,54 @@ fn floors(alpha: u64, max: u32) -> (Vec<u64>, Vec<u64>) {
     (ends, inner)
 }
 
+fn index(value: &Value) -> u32 {
+    match value {
+        Value::Index(index) => *index,
+        Value::Items(_) => unreachable!("sets have the subset family"),
+    }
+}
+
 impl Law for FoldedGeometric {
-    fn inputs(&self) -> u32 {
-        self.max + 1
+    fn inputs(&self) -> Vec<Value> {
+        (0..=self.max).map(Value::Index).collect()
     }
 
     fn outputs(&self) -> Vec<Payload> {
         (0..=self.max).map(Payload::Number).collect()
     }
 
-    fn probability(&self, x: u32, output: &Payload) -> RBig {
+    fn probability(&self, value: &Value, output: &Payload) -> RBig {
         match output {
-            Payload::Number(y) => ratio(self.weight(x, *y), UBig::ONE << 64),
+            Payload::Number(y) => ratio(self.weight(index(value), *y), UBig::ONE << 64),
             Payload::List(_) => RBig::ZERO,
         }
     }
 
-    fn randomize<R: TryCryptoRng + ?Sized>(&self, x: u32, rng: &mut R) -> Result<Payload, R::Error> {
+    fn randomize<R: TryCryptoRng + ?Sized>(&self, value: &Value, rng: &mut R) -> Result<Payload, R::Error> {
+        let x = index(value);
+        assert!(x <= self.max, "the domain clamps counts");
         let word = rng.try_next_u64()?;
-        // All C sums are compared whatever the word, so the work does not depend on the value. The last sum, 2^64, is
-        // above every word.
-        let (mut sum, mut y) = (0u64, 0u32);
-        for output in 0..self.max {
-            sum += self.weight(x, output);
-            y += u32::from(sum <= word);
+        // y is the number of sums up to the word. The search halves its step whatever the word, so the work does not depend
+        // on the value.
+        let mut y = 0;
+        for bit in (0..u32::BITS - self.max.leading_zeros()).rev() {
+            let candidate = y + (1 << bit);
+            let within = candidate <= self.max && self.sum(x, candidate - 1) <= word;
+            y += u32::from(within) << bit;
         }
         Ok(Payload::Number(y))
+    }
+
+    fn coin(&self, value: &Value) -> Option<Coin> {
+        let edges = (0..self.max).map(|y| self.sum(index(value), y)).collect();
+        Some(Coin { words_before: 0, edges })
+    }
+
+    fn side(&self, _value: &Value, output: &Payload) -> usize {
+        match output {
+            Payload::Number(y) => *y as usize,
+            Payload::List(_) => usize::MAX,
+        }
     }
 
     fn counters(&self) -> usize {
@@ -227,8 +280,8 @@ impl Law for FoldedGeometric {
         1
     }
 
-    fn truth(&self, _mean: u32, x: u32) -> RBig {
-        RBig::from(x)
+    fn truth(&self, _mean: u32, value: &Value) -> RBig {
+        RBig::from(index(value))
     }
 
     fn contribution(&self, _mean: u32, output: &Payload) -> RBig {
@@ -248,6 +301,18 @@ impl FoldedGeometric {
         let g = self.unbiased(f64::from);
         let sum: f64 = counters.counts.iter().zip(g).map(|(&count, g)| count as f64 * g).sum();
         sum / counters.reports as f64
+    }
+
+    /// The variance of the estimate that one report of a device with count `x` makes.
+    pub fn variance(&self, x: u32) -> f64 {
+        let g = self.unbiased(f64::from);
+        let spread = |y: u32| (g[y as usize] - f64::from(x)).powi(2);
+        (0..=self.max).map(|y| self.chance(x, y) * spread(y)).sum()
+    }
+
+    /// The largest of these variances over all counts.
+    pub fn largest_variance(&self) -> f64 {
+        (0..=self.max).map(|x| self.variance(x)).fold(0.0, f64::max)
     }
 }
 
@@ -270,7 +335,7 @@ mod tests {
 
     #[test]
     fn every_table_below_the_ceiling_can_be_built() {
-        for epsilon in ["0.000001", "0.01", "1", "4"] {
+        for epsilon in ["0.000001", "0.01", "1", "4", "8", "12", "16"] {
             for max in [1, 2, 3, 50, 255] {
                 mechanism(epsilon, max);
             }
@@ -278,9 +343,27 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_would_leak_is_refused() {
-        // At epsilon 16 the smallest weights have so few bits that flooring them costs more than the slack of alpha.
-        assert_eq!(FoldedGeometric::new("16".parse().unwrap(), 255), Err(BoundExceeded));
+    fn a_table_that_would_leak_gets_more_slack() {
+        // At epsilon 16 the smallest weights have so few bits that flooring them costs more than the least slack of alpha.
+        let bound = ExpBound::new("16".parse().unwrap());
+        let table = mechanism("16", 255);
+        let exact = floor_exp_negative(&UBig::from(16u8), &UBig::from(255u8), 64);
+        let leaking = FoldedGeometric::of(u64::try_from(exact).unwrap() + LEAST_SLACK, 255);
+        assert!(table.keeps(&bound) && !leaking.keeps(&bound));
+        assert!(table.alpha > leaking.alpha && table.alpha - leaking.alpha < MOST_SLACK);
+    }
+
+    #[test]
+    fn sums_are_sums_of_weights() {
+        for mechanism in [mechanism("1", 1), mechanism("0.3", 6), mechanism("4", 40)] {
+            for x in 0..=mechanism.max {
+                let sums = (0..mechanism.max).scan(0, |sum, y| {
+                    *sum += mechanism.weight(x, y);
+                    Some(*sum)
+                });
+                assert!(sums.eq((0..mechanism.max).map(|y| mechanism.sum(x, y))), "{x}");
+            }
+        }
     }
 
     #[test]
@@ -291,7 +374,7 @@ mod tests {
             for y in 0..3 {
                 sum += mechanism.weight(x, y);
                 for (word, expected) in [(sum - 1, y), (sum, y + 1)] {
-                    let report = mechanism.randomize(x, &mut ScriptedRng::new([word]));
+                    let report = mechanism.randomize(&Value::Index(x), &mut ScriptedRng::new([word]));
                     assert_eq!(report, Ok(Payload::Number(expected)), "x {x}, word {word}");
                 }
             }
@@ -304,7 +387,7 @@ mod tests {
         let square = |x: u32| f64::from(x * x);
         let g = mechanism.unbiased(square);
         for x in 0..=30 {
-            let mean: f64 = (0..=30).map(|y| mechanism.probability(x, y) * g[y as usize]).sum();
+            let mean: f64 = (0..=30).map(|y| mechanism.chance(x, y) * g[y as usize]).sum();
             assert!((mean - square(x)).abs() < 1e-8, "{x}: {mean}");
         }
     }

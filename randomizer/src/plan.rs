@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use hubbub_privacy::{Domain, Epsilon, Metric, MetricId, Registry};
+use hubbub_privacy::{Metric, MetricId, Registry};
 use thiserror::Error;
 
-use crate::{ExpBound, FoldedGeometric, Mechanism, Subset};
+use crate::Mechanism;
+use crate::choice::{ChoiceError, Shape};
 
 /// Why a metric cannot be randomized.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -13,37 +14,13 @@ pub enum PlanError {
     /// No metric of that name or id.
     #[error("metric `{0}` is not in the registry; a full name is the namespace, a point and the key")]
     UnknownMetric(String),
-    /// No mechanism for such a domain yet.
-    #[error("metric {metric}: there is no mechanism yet for kind {kind} with {values} values")]
-    Unsupported {
+    /// No such mechanism for the metric's domain and epsilon.
+    #[error("metric {metric}: {reason}")]
+    NoMechanism {
         /// The metric's full name.
         metric: String,
-        /// Its kind.
-        kind: &'static str,
-        /// d.
-        values: usize,
-    },
-    /// The registry names a mechanism that does not serve the metric's kind.
-    #[error("metric {metric}: mechanism `{mechanism}` does not serve kind {kind}; write mechanism = \"auto\"")]
-    WrongMechanism {
-        /// The metric's full name.
-        metric: String,
-        /// What the registry says.
-        mechanism: String,
-        /// Its kind.
-        kind: &'static str,
-    },
-    /// No integer table keeps the bound at this epsilon.
-    #[error(
-        "metric {metric}: the {family} family has no exact table for epsilon {epsilon}; choose one between 0.000001 and 4"
-    )]
-    NoTable {
-        /// The metric's full name.
-        metric: String,
-        /// The family.
-        family: &'static str,
-        /// The declared loss.
-        epsilon: Epsilon,
+        /// Why not.
+        reason: ChoiceError,
     },
 }
 
@@ -87,30 +64,9 @@ impl Plan {
     }
 }
 
-/// The mechanism of a metric: a pure function of its kind, d, epsilon and what the registry chose.
+/// The mechanism of a metric: a pure function of its domain, epsilon and what the registry chose.
 fn choose(metric: &Metric) -> Result<Mechanism, PlanError> {
-    let epsilon = metric.privacy.epsilon;
-    let kind = metric.domain.kind();
-    let unsupported = || PlanError::Unsupported { metric: metric.name.clone(), kind, values: metric.domain.size() };
-    let d = metric.domain.size();
-    match (&metric.domain, metric.privacy.mechanism.as_str()) {
-        (Domain::Boolean | Domain::Categorical { .. }, "auto" | "subset" | "randomized_response")
-            if d > Subset::MAX_VALUES =>
-        {
-            Err(unsupported())
-        }
-        (Domain::Boolean | Domain::Categorical { .. }, "auto" | "subset") => {
-            Ok(Mechanism::Subset(Subset::optimal(&ExpBound::new(epsilon), d as u32)))
-        }
-        (Domain::Boolean | Domain::Categorical { .. }, "randomized_response") => {
-            Ok(Mechanism::Subset(Subset::new(&ExpBound::new(epsilon), d as u32, 1)))
-        }
-        (Domain::Count { max }, "auto" | "folded_geometric") => FoldedGeometric::new(epsilon, *max)
-            .map(Mechanism::FoldedGeometric)
-            .map_err(|_| PlanError::NoTable { metric: metric.name.clone(), family: "folded_geometric", epsilon }),
-        (Domain::Ordered { .. } | Domain::Set { .. }, "auto") => Err(unsupported()),
-        (_, mechanism) => {
-            Err(PlanError::WrongMechanism { metric: metric.name.clone(), mechanism: mechanism.to_owned(), kind })
-        }
-    }
+    let chosen = Shape::of(&metric.domain).choose(&metric.privacy.mechanism, metric.privacy.epsilon);
+    let refused = |reason| PlanError::NoMechanism { metric: metric.name.clone(), reason };
+    chosen.map(|candidate| candidate.mechanism).map_err(refused)
 }

@@ -1,63 +1,139 @@
-//! Subset selection: booleans and categories.
+//! Subset selection: booleans, categories, and sets of values.
 //!
-//! **Law.** Truth x is one of d values, a report is a k-subset Z of the values. The two-level law with
-//! S(x) = { Z : x in Z }: r : (K - r) = C(d-1, k-1) : C(d-1, k) = k : (d - k). k = 1 is k-ary randomized response, and
-//! d = 2 is Warner's.
+//! **Law.** Truth X is a set of exactly m of D values, a report is a k-subset Z of them. The two-level law with
+//! S(X) = { Z : Z meets X }: of the C(D,k) reports, b = C(D-m,k) lie outside and a - b = C(D,k) - b inside. For a boolean
+//! or a category m = 1 and D = d, where r : (K - r) = k : (d - k); k = 1 is k-ary randomized response, and d = 2 is
+//! Warner's. A set of at most m values is filled up with dummies d, d+1, ... to m of D = d + m. Of a larger set a uniform
+//! m-subset is taken, so each of its L > m items is counted with weight m/L; the server does not learn how often.
 //!
-//! **Privacy.** Two truths differ on Z only if Z holds exactly one of them; then the likelihood ratio is
-//! T (d-k) / (k (2^64 - T)) <= E_lo ([`TwoLevel`]).
+//! **Privacy.** Two truths differ on Z only if Z meets exactly one of them; then the likelihood ratio is
+//! T b / ((a-b) (2^64 - T)) <= E_lo ([`TwoLevel`]). A larger set's law is a mixture of laws of m-subsets, so no ratio grows.
 //!
-//! **Estimator.** pi1 = T / 2^64 supports the truth, pi0 = pi1 (k-1)/(d-1) + (1-pi1) k/(d-1) any other value; the share
-//! (C(x)/n - pi0)/(pi1 - pi0) is unbiased. Its variance times n, averaged over values, is
-//! V = [pi1(1-pi1) + (d-1) pi0(1-pi0)] / (d (pi1-pi0)^2), and the best k makes it the exact optimum for its d.
+//! **Estimator.** With p = T / 2^64: pi1 = p C(D-1,k-1)/(a-b) supports a value of X, and
+//! pi0 = p [C(D-1,k-1) - C(D-m-1,k-1)]/(a-b) + (1-p) k/(D-m) any other. The share (C(x)/n - pi0)/(pi1 - pi0) is unbiased.
+//! Its variance times n, averaged over values, is V ([`crate::support`]); for m = 1 the best k makes it the exact optimum.
 //!
-//! **Wire.** The k indices, ascending. **One report reveals** a set that holds the truth with probability pi1.
+//! **Wire.** The k indices, ascending. **One report reveals** a set that meets the truth with probability p.
 //!
 //! **Source.** Ye, Barg, "Optimal schemes for discrete distribution estimation under locally differential privacy",
-//! IEEE Trans. Inf. Theory 64(8), 2018, section III; Warner, JASA 60(309), 1965.
+//! IEEE Trans. Inf. Theory 64(8), 2018, section III; for sets: Wang, Huang, Nie, Wang, Xu, Yang, "PrivSet", INFOCOM 2018;
+//! Warner, JASA 60(309), 1965.
 
 use std::collections::BTreeMap;
 
 use dashu_int::UBig;
 use dashu_ratio::RBig;
-use hubbub_privacy::{Counters, Payload};
+use hubbub_privacy::{Counters, Payload, Value};
 use rand_core::TryCryptoRng;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::conformance::Law;
-use crate::exact::{ExpBound, ratio};
+use crate::conformance::{Coin, Law};
+use crate::exact::{ExpBound, least, ratio};
 use crate::payload::PayloadError;
+use crate::support::{self, Support};
 use crate::two_level::TwoLevel;
 use crate::uniform;
+use crate::weighted::Weighted;
 
-/// Subset selection over d values with k-subsets as reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Subset selection over D values with k-subsets as reports.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Subset {
     values: u32,
+    /// m of a set's law; none for a boolean or a category.
+    max_items: Option<u32>,
     k: u32,
     law: TwoLevel,
+    support: Support,
+    /// How many of a report's indices are the truth's, given that some are: 1, 2, ...
+    sizes: Weighted,
 }
 
 impl Subset {
-    /// The largest domain; beyond it reports grow too long and the cyclotomic family is as good.
+    /// The largest domain of categories with k above 1; beyond it the cyclotomic family is as good and reports one index.
     pub const MAX_VALUES: usize = 256;
+    /// The largest k: a report of as many indices below 2^21 still fits the 4 KiB that the server accepts.
+    pub const MAX_K: u32 = 448;
 
-    /// The mechanism for `values` = d values with k-subsets, 1 <= k < d <= 256.
+    /// The mechanism of categories: `values` = d values with k-subsets, 1 <= k < d; d <= 256 unless k = 1.
     pub fn new(bound: &ExpBound, values: u32, k: u32) -> Self {
-        assert!(1 <= k && k < values && values as usize <= Self::MAX_VALUES, "subset needs 1 <= k < d <= 256");
-        Self { values, k, law: TwoLevel::new(bound, k.into(), (values - k).into()) }
+        assert!(1 <= k && k < values, "subset needs 1 <= k < d");
+        assert!(k == 1 || values as usize <= Self::MAX_VALUES, "subset needs d <= 256 or k = 1");
+        // C(d-1, k-1) : C(d-1, k) in lowest terms, or nearly so.
+        let law = TwoLevel::new(bound, k, values - k);
+        Self::with(law, values, None, k, ratio(k - 1, values - 1), Weighted::new(&[UBig::ONE]))
     }
 
-    /// The k of smallest variance, compared exactly; the smaller one when two are equal.
+    /// The mechanism of sets: at most `max_items` = m of `values` = d values, 1 <= m, 1 <= k <= d.
+    pub fn of_sets(bound: &ExpBound, values: u32, max_items: u32, k: u32) -> Self {
+        assert!(1 <= max_items && 1 <= k && k <= values && k <= Self::MAX_K, "a set needs m >= 1 and 1 <= k <= d");
+        let width = values + max_items;
+        let missing = binomial(values, k);
+        let meeting = binomial(width, k) - &missing;
+        // Of the reports that meet X, those that hold a given value outside X.
+        let others = binomial(width - 1, k - 1) - binomial(values - 1, k - 1);
+        let others = ratio(others, meeting.clone());
+        let sizes = (1..=max_items.min(k)).map(|i| binomial(max_items, i) * binomial(values, k - i));
+        let sizes = Weighted::new(&sizes.collect::<Vec<_>>());
+        Self::with(TwoLevel::new(bound, meeting, missing), values, Some(max_items), k, others, sizes)
+    }
+
+    /// `others`: the part of the inside that holds any one value besides the truth.
+    fn with(law: TwoLevel, values: u32, max_items: Option<u32>, k: u32, others: RBig, sizes: Weighted) -> Self {
+        let (m, width) = (max_items.unwrap_or(1), values + max_items.unwrap_or(0));
+        // A random report inside holds k values on average: m of the truth's, each with probability `own`, and the others.
+        let own = (RBig::from(k) - RBig::from(width - m) * &others) / RBig::from(m);
+        let p = law.p();
+        let pi0 = &p * others + (RBig::ONE - &p) * ratio(k, width - m);
+        let support = Support::new(p * own, pi0);
+        Self { values, max_items, k, law, support, sizes }
+    }
+
+    /// The k of smallest V for categories, compared exactly; the smaller one when two are equal.
     pub fn optimal(bound: &ExpBound, values: u32) -> Self {
-        let candidates = (1..=(values / 2).max(1)).map(|k| Self::new(bound, values, k));
-        let best = candidates.min_by_key(|subset| subset.variance());
-        best.expect("k = 1 is always a candidate")
+        let candidates: Vec<u32> = (1..=(values / 2).max(1)).collect();
+        let best = least(&candidates, approximate_variance(bound, values, 1), |k| Self::optimum(bound, values, k));
+        Self::new(bound, values, best.expect("k = 1 is always a candidate"))
+    }
+
+    /// The k of smallest V for sets, compared exactly; the smaller one when two are equal.
+    pub fn optimal_of_sets(bound: &ExpBound, values: u32, max_items: u32) -> Self {
+        let candidates: Vec<u32> = (1..=values.min(Self::MAX_K)).collect();
+        let exact = |k| Self::of_sets(bound, values, max_items, k).variance();
+        let best = least(&candidates, approximate_variance(bound, values + max_items, max_items), exact);
+        Self::of_sets(bound, values, max_items, best.expect("k = 1 is always a candidate"))
+    }
+
+    /// V of k-subsets of d categories, exactly; for the best k the least V that any mechanism over d values has.
+    pub(crate) fn optimum(bound: &ExpBound, values: u32, k: u32) -> RBig {
+        let p = TwoLevel::new(bound, k, values - k).p();
+        let pi0 = &p * ratio(k - 1, values - 1) + (RBig::ONE - &p) * ratio(k, values - 1);
+        support::variance(p, pi0, RBig::from(values))
     }
 
     /// d.
     pub const fn values(&self) -> usize {
         self.values as usize
+    }
+
+    /// D: the values, and for sets the dummies.
+    pub const fn width(&self) -> usize {
+        match self.max_items {
+            Some(m) => (self.values + m) as usize,
+            None => self.values as usize,
+        }
+    }
+
+    /// m: 1 for booleans and categories.
+    pub const fn max_items(&self) -> usize {
+        match self.max_items {
+            Some(m) => m as usize,
+            None => 1,
+        }
+    }
+
+    /// Whether the truths are sets.
+    pub const fn is_of_sets(&self) -> bool {
+        self.max_items.is_some()
     }
 
     /// k, the size of a report.
@@ -66,40 +142,63 @@ impl Subset {
     }
 
     /// The coin and its likelihood ratio.
-    pub const fn law(&self) -> TwoLevel {
-        self.law
+    pub const fn law(&self) -> &TwoLevel {
+        &self.law
     }
 
-    /// The probability that a report supports its device's true value.
-    pub fn pi1(&self) -> f64 {
-        self.exact_pi1().to_f64().value()
+    /// How often a report supports a true value and any other.
+    pub const fn support(&self) -> &Support {
+        &self.support
     }
 
-    /// The probability that a report supports any one other value.
-    pub fn pi0(&self) -> f64 {
-        self.exact_pi0().to_f64().value()
+    /// pi1 as a float.
+    pub const fn pi1(&self) -> f64 {
+        self.support.pi1()
     }
 
-    /// The unbiased share of every value, from `counters` with at least one report; may be negative or above 1.
+    /// pi0 as a float.
+    pub const fn pi0(&self) -> f64 {
+        self.support.pi0()
+    }
+
+    /// The largest part of the reports that meet one truth and miss another: for sets, two that share nothing.
+    pub(crate) fn largest_part_apart(&self) -> RBig {
+        let (k, width) = (self.k, self.width() as u32);
+        match self.max_items {
+            None => ratio(width - k, width - 1),
+            Some(m) => {
+                // Two disjoint sets need 2m of D = d + m: the empty one has the dummies for itself.
+                let m = m.min(self.values);
+                let apart = binomial(self.values, k) - binomial(self.values - m, k);
+                RBig::from(apart) / RBig::from(self.law.inside().clone())
+            }
+        }
+    }
+
+    /// V over the D values, exactly.
+    pub fn variance(&self) -> RBig {
+        self.support.variance(self.width() as u32)
+    }
+
+    /// The unbiased share of every value (dummies left out), from `counters` with at least one report; may be negative or
+    /// above 1.
     pub fn shares(&self, counters: &Counters) -> Vec<f64> {
-        let (pi1, pi0) = (self.pi1(), self.pi0());
-        let n = counters.reports as f64;
-        counters.counts.iter().map(|&count| (count as f64 / n - pi0) / (pi1 - pi0)).collect()
+        let values = &counters.counts[..self.values()];
+        values.iter().map(|&count| self.support.share(count, counters.reports)).collect()
     }
 
-    /// By how many honest devices one forged report can move a share: (1 - pi0)/(pi1 - pi0).
-    pub fn poisoning_gain(&self) -> f64 {
-        (1.0 - self.pi0()) / (self.pi1() - self.pi0())
-    }
-
-    pub(crate) fn parameters(&self) -> BTreeMap<String, Value> {
-        BTreeMap::from([
+    pub(crate) fn parameters(&self) -> BTreeMap<String, serde_json::Value> {
+        let mut parameters = BTreeMap::from([
             ("d".to_owned(), json!(self.values)),
             ("k".to_owned(), json!(self.k)),
-            ("m".to_owned(), json!(1)),
+            ("m".to_owned(), json!(self.max_items())),
             // A string, because 64-bit integers do not survive every JSON reader.
             ("threshold".to_owned(), json!(self.law.threshold().to_string())),
-        ])
+        ]);
+        if self.is_of_sets() {
+            parameters.insert("D".to_owned(), json!(self.width()));
+        }
+        parameters
     }
 
     pub(crate) fn check(&self, payload: &Payload) -> Result<(), PayloadError> {
@@ -111,111 +210,233 @@ impl Subset {
             return Err(PayloadError::Order);
         }
         match items.last() {
-            Some(&last) if last >= self.values => Err(PayloadError::Range { index: last, size: self.values() }),
+            Some(&last) if last as usize >= self.width() => {
+                Err(PayloadError::Range { index: last, size: self.width() })
+            }
             _ => Ok(()),
         }
     }
 
-    fn exact_pi1(&self) -> RBig {
-        self.law.p()
-    }
-
-    fn exact_pi0(&self) -> RBig {
-        let pi1 = self.exact_pi1();
-        let others = UBig::from(self.values - 1);
-        &pi1 * ratio(self.k - 1, others.clone()) + (RBig::ONE - pi1) * ratio(self.k, others)
-    }
-
-    /// V, exactly.
-    fn variance(&self) -> RBig {
-        let (pi1, pi0) = (self.exact_pi1(), self.exact_pi0());
-        let spread = |pi: &RBig| pi * (RBig::ONE - pi);
-        let gap = &pi1 - &pi0;
-        (spread(&pi1) + spread(&pi0) * RBig::from(self.values - 1)) / (RBig::from(self.values) * (&gap * &gap))
-    }
-}
-
-impl Law for Subset {
-    fn inputs(&self) -> u32 {
-        self.values
-    }
-
-    fn outputs(&self) -> Vec<Payload> {
-        let mut outputs = Vec::new();
-        let mut items: Vec<u32> = (0..self.k).collect();
-        loop {
-            outputs.push(Payload::List(items.clone()));
-            // The next k-subset in lexicographic order.
-            let room = self.values - self.k;
-            let Some(i) = (0..items.len()).rev().find(|&i| items[i] < room + i as u32) else { return outputs };
-            items[i] += 1;
-            for j in i + 1..items.len() {
-                items[j] = items[j - 1] + 1;
-            }
-        }
-    }
-
-    fn probability(&self, x: u32, output: &Payload) -> RBig {
-        let Payload::List(items) = output else { return RBig::ZERO };
-        let subsets = |k: u32| ratio(1u8, binomial(self.values - 1, k));
-        if items.contains(&x) {
-            self.exact_pi1() * subsets(self.k - 1)
-        } else {
-            (RBig::ONE - self.exact_pi1()) * subsets(self.k)
-        }
-    }
-
-    fn randomize<R: TryCryptoRng + ?Sized>(&self, x: u32, rng: &mut R) -> Result<Payload, R::Error> {
+    fn randomize_category<R: TryCryptoRng + ?Sized>(&self, x: u32, rng: &mut R) -> Result<Payload, R::Error> {
         assert!(x < self.values, "the domain maps every value below d");
         let inside = self.law.is_inside(rng)?;
         // A uniform sequence of k of the d - 1 other values serves both cases: all of it is a uniform outside report,
         // its first k - 1 with x a uniform inside one. So the words drawn and the work done say nothing about x.
-        let others = self.values - 1;
-        let mut items: Vec<u32> = (0..others).collect();
-        for done in 0..self.k {
-            let pick = done + uniform::below(u64::from(others - done), rng)? as u32;
-            items.swap(done as usize, pick as usize);
-        }
-        items.truncate(self.k());
+        let mut items = uniform::sequence(self.values - 1, self.k, rng)?;
         for item in &mut items {
             *item += u32::from(*item >= x);
         }
         let select = 0u32.wrapping_sub(u32::from(inside));
         let last = &mut items[self.k() - 1];
         *last = (x & select) | (*last & !select);
-        items.sort_unstable();
-        Ok(Payload::List(items))
+        Ok(Payload::List(self.ascending(items)))
+    }
+
+    fn randomize_set<R: TryCryptoRng + ?Sized>(&self, truth: &[u32], rng: &mut R) -> Result<Payload, R::Error> {
+        assert!(truth.last().is_none_or(|&item| item < self.values), "the domain maps every item below d");
+        let m = self.max_items();
+        let mut own = truth.to_vec();
+        for done in 0..m {
+            // Drawn for small sets too, so that the number of words says nothing about the truth.
+            let pick = done + uniform::below(truth.len().saturating_sub(done).max(1) as u64, rng)? as usize;
+            if done < own.len() {
+                own.swap(done, pick);
+            }
+        }
+        own.truncate(m);
+        own.extend((self.values..).take(m - own.len()));
+        let inside = self.law.is_inside(rng)?;
+        let size = 1 + self.sizes.sample(rng)?;
+        // Both candidates are drawn, m and k long, and then cut: the work does not depend on the coin.
+        for done in 0..m.min(self.k()) {
+            let pick = done + uniform::below((m - done) as u64, rng)? as usize;
+            own.swap(done, pick);
+        }
+        let others = uniform::sequence(self.values, self.k, rng)?;
+        let mut held = own.clone();
+        held.sort_unstable();
+        let taken = if inside { size } else { 0 };
+        let mut items = own[..taken].to_vec();
+        items.extend(others[..self.k() - taken].iter().map(|&other| skip(other, &held)));
+        Ok(Payload::List(self.ascending(items)))
+    }
+
+    /// Sorts distinct indices below D; by a bit set where that is faster.
+    fn ascending(&self, mut items: Vec<u32>) -> Vec<u32> {
+        const BITS: usize = Subset::MAX_VALUES;
+        if self.width() > BITS {
+            items.sort_unstable();
+            return items;
+        }
+        let mut set = [0u64; BITS / 64];
+        for item in &items {
+            set[*item as usize / 64] |= 1 << (item % 64);
+        }
+        items.clear();
+        for (block, mut bits) in set.into_iter().enumerate() {
+            while bits != 0 {
+                items.push(block as u32 * 64 + bits.trailing_zeros());
+                bits &= bits - 1;
+            }
+        }
+        items
+    }
+
+    /// In how many indices a report and a set meet.
+    fn meeting(set: &[u32], report: &[u32]) -> usize {
+        report.iter().filter(|item| set.binary_search(item).is_ok()).count()
+    }
+
+    /// The chance that the m-subset taken of `truth`, filled up with dummies, meets `report`.
+    fn chance_to_meet(&self, truth: &[u32], report: &[u32]) -> RBig {
+        let m = self.max_items() as u32;
+        let own = Self::meeting(truth, report) as u32;
+        match (truth.len() as u32).checked_sub(m) {
+            None | Some(0) => {
+                let dummies = self.values..self.values + m - truth.len() as u32;
+                if own > 0 || report.iter().any(|item| dummies.contains(item)) { RBig::ONE } else { RBig::ZERO }
+            }
+            Some(excess) => {
+                let size = m + excess;
+                RBig::ONE - ratio(binomial(size - own, m), binomial(size, m))
+            }
+        }
+    }
+}
+
+/// The `index`-th value, from 0, that is not in `sorted`.
+fn skip(index: u32, sorted: &[u32]) -> u32 {
+    // Every held value is looked at, so the work does not depend on where they are.
+    sorted.iter().fold(index, |value, &held| value + u32::from(held <= value))
+}
+
+/// V by k in floats, `width` values of which m are true.
+fn approximate_variance(bound: &ExpBound, width: u32, m: u32) -> impl Fn(u32) -> f64 {
+    let e = bound.to_f64();
+    let (d, m) = (f64::from(width), f64::from(m));
+    // The part of all k-subsets that misses m given values, and the part that meets one, for every k at once.
+    let mut misses = vec![(1.0, 0.0)];
+    for k in 0..width.min(Subset::MAX_K) {
+        let &(missing, meeting) = misses.last().expect("it starts with one");
+        let hit = m / (d - f64::from(k));
+        misses.push((missing * (1.0 - hit), meeting + missing * hit));
+    }
+    move |k| {
+        let (missing, meeting) = misses[k as usize];
+        let k = f64::from(k);
+        let p = meeting * e / (meeting * e + missing);
+        let pi1 = p * (k / d) / meeting;
+        let pi0 = p * (k / d - missing * k / (d - m)) / meeting + (1.0 - p) * k / (d - m);
+        support::variance(pi1, pi0, d)
+    }
+}
+
+/// The value of a category, or the items of a set.
+fn truth(value: &Value) -> &[u32] {
+    match value {
+        Value::Index(index) => std::slice::from_ref(index),
+        Value::Items(items) => items,
+    }
+}
+
+fn indices(output: &Payload) -> &[u32] {
+    match output {
+        Payload::List(items) => items,
+        Payload::Number(_) => &[],
+    }
+}
+
+impl Law for Subset {
+    fn inputs(&self) -> Vec<Value> {
+        match self.max_items {
+            None => (0..self.values).map(Value::Index).collect(),
+            // With sets that are one item too large.
+            Some(m) => (0..=(m + 1).min(self.values)).flat_map(|k| subsets(self.values, k)).map(Value::Items).collect(),
+        }
+    }
+
+    fn outputs(&self) -> Vec<Payload> {
+        subsets(self.width() as u32, self.k).into_iter().map(Payload::List).collect()
+    }
+
+    fn probability(&self, value: &Value, output: &Payload) -> RBig {
+        let meets = self.chance_to_meet(truth(value), indices(output));
+        let scale = if self.is_of_sets() { RBig::ONE } else { self.reports_per_unit() };
+        (&meets * self.law.probability(true) + (RBig::ONE - meets) * self.law.probability(false)) / scale
+    }
+
+    fn randomize<R: TryCryptoRng + ?Sized>(&self, value: &Value, rng: &mut R) -> Result<Payload, R::Error> {
+        match value {
+            Value::Index(x) if !self.is_of_sets() => self.randomize_category(*x, rng),
+            _ => self.randomize_set(truth(value), rng),
+        }
+    }
+
+    fn coin(&self, value: &Value) -> Option<Coin> {
+        let words_before = self.max_items.unwrap_or(0) as usize;
+        // A larger set's coin is mixed with the choice of its items.
+        (truth(value).len() <= self.max_items()).then(|| Coin { words_before, edges: vec![self.law.threshold()] })
+    }
+
+    fn side(&self, value: &Value, output: &Payload) -> usize {
+        usize::from(self.chance_to_meet(truth(value), indices(output)) == RBig::ZERO)
     }
 
     fn counters(&self) -> usize {
-        self.values()
+        self.width()
     }
 
     fn support(&self, output: &Payload) -> Vec<u32> {
-        match output {
-            Payload::List(items) => items.clone(),
-            Payload::Number(_) => Vec::new(),
-        }
+        indices(output).to_vec()
     }
 
     fn statistics(&self) -> u32 {
         self.values
     }
 
-    fn truth(&self, statistic: u32, x: u32) -> RBig {
-        if statistic == x { RBig::ONE } else { RBig::ZERO }
+    fn truth(&self, statistic: u32, value: &Value) -> RBig {
+        let items = truth(value);
+        if !items.contains(&statistic) {
+            RBig::ZERO
+        } else if items.len() > self.max_items() {
+            ratio(self.max_items() as u32, items.len() as u32)
+        } else {
+            RBig::ONE
+        }
     }
 
     fn contribution(&self, statistic: u32, output: &Payload) -> RBig {
-        let (pi1, pi0) = (self.exact_pi1(), self.exact_pi0());
-        let supports = if self.support(output).contains(&statistic) { RBig::ONE } else { RBig::ZERO };
-        (supports - &pi0) / (pi1 - pi0)
+        self.support.contribution(indices(output).contains(&statistic))
+    }
+}
+
+impl Subset {
+    /// Of categories, how many reports a unit of k : (d - k) stands for: C(d-1, k-1) / k.
+    fn reports_per_unit(&self) -> RBig {
+        ratio(binomial(self.values - 1, self.k - 1), self.k)
     }
 }
 
 /// C(n, k).
 pub fn binomial(n: u32, k: u32) -> UBig {
+    if k > n {
+        return UBig::ZERO;
+    }
     (0..k).fold(UBig::ONE, |product, i| product * UBig::from(n - i) / UBig::from(i + 1))
+}
+
+/// All k-subsets of `0..n`, ascending, in lexicographic order.
+fn subsets(n: u32, k: u32) -> Vec<Vec<u32>> {
+    let mut all = Vec::new();
+    let mut items: Vec<u32> = (0..k).collect();
+    loop {
+        all.push(items.clone());
+        let Some(i) = (0..items.len()).rev().find(|&i| items[i] < n - k + i as u32) else { return all };
+        items[i] += 1;
+        for j in i + 1..items.len() {
+            items[j] = items[j - 1] + 1;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -232,6 +453,14 @@ mod tests {
         for (epsilon, values, k) in [("1", 2, 1), ("0.5", 3, 1), ("2", 5, 2), ("1", 8, 3), ("4", 6, 1), ("0.1", 7, 3)] {
             let bound = bound(epsilon);
             conformance::check(&Subset::new(&bound, values, k), &bound, 7).unwrap();
+        }
+    }
+
+    #[test]
+    fn it_conforms_for_sets() {
+        for (epsilon, values, m, k) in [("1", 2, 1, 1), ("0.5", 3, 2, 2), ("2", 4, 2, 1), ("1", 4, 3, 3)] {
+            let bound = bound(epsilon);
+            conformance::check(&Subset::of_sets(&bound, values, m, k), &bound, 8).unwrap();
         }
     }
 
@@ -253,11 +482,37 @@ mod tests {
     }
 
     #[test]
+    fn sixteen_of_five_hundred_cost_what_the_design_says() {
+        let sets = Subset::optimal_of_sets(&bound("1"), 500, 16);
+        assert_eq!((sets.k(), sets.width()), (8, 516));
+        assert!((sets.variance().to_f64().value() - 62.5).abs() < 0.1);
+    }
+
+    #[test]
+    fn floats_and_fractions_agree_on_the_variance() {
+        for (epsilon, values, m) in [("1", 40, 5), ("0.25", 300, 1), ("4", 12, 12), ("8", 1000, 3)] {
+            let bound = bound(epsilon);
+            let floats = approximate_variance(&bound, values + m, m);
+            for k in [1, 2, 7, 12] {
+                let exact = Subset::of_sets(&bound, values, m, k).variance().to_f64().value();
+                assert!((floats(k) / exact - 1.0).abs() < 1e-10, "{epsilon} {values} {m} {k}");
+            }
+        }
+    }
+
+    #[test]
     fn the_same_number_of_words_is_drawn_for_every_value() {
         let subset = Subset::new(&bound("1"), 9, 4);
         for x in 0..9 {
             let mut rng = ScriptedRng::new([1 << 60; 5]);
-            subset.randomize(x, &mut rng).unwrap();
+            subset.randomize(&Value::Index(x), &mut rng).unwrap();
+            assert_eq!(rng.words_left(), 0);
+        }
+        // Three to choose items, the coin, the size, three members, three others.
+        let sets = Subset::of_sets(&bound("1"), 9, 3, 3);
+        for items in [vec![], vec![4], vec![0, 1, 8], vec![0, 1, 2, 3, 7]] {
+            let mut rng = ScriptedRng::new([1; 11]);
+            sets.randomize(&Value::Items(items), &mut rng).unwrap();
             assert_eq!(rng.words_left(), 0);
         }
     }

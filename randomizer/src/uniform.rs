@@ -33,6 +33,23 @@ pub fn shuffle<T, R: TryCryptoRng + ?Sized>(items: &mut [T], rng: &mut R) -> Res
     Ok(())
 }
 
+/// The first `length` of a uniform order of `0..n`.
+///
+/// # Errors
+/// The generator's.
+pub fn sequence<R: TryCryptoRng + ?Sized>(n: u32, length: u32, rng: &mut R) -> Result<Vec<u32>, R::Error> {
+    if length == 1 {
+        return Ok(vec![below(n.into(), rng)? as u32]);
+    }
+    let mut items: Vec<u32> = (0..n).collect();
+    for done in 0..length {
+        let pick = done + below(u64::from(n - done), rng)? as u32;
+        items.swap(done as usize, pick as usize);
+    }
+    items.truncate(length as usize);
+    Ok(items)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,11 +23,12 @@ const ALLOWED: [(&str, &[&str]); 7] = [
 const NEVER_ON_A_DESKTOP: [&str; 5] = ["polars", "arrow", "parquet", "redb", "opendp"];
 
 /// Packages that only these crates may name, and nobody's tree may hold through another.
-const OWNERS: [(&str, &[&str]); 4] = [
+const OWNERS: [(&str, &[&str]); 5] = [
     ("zbus", &["hubbub-collector"]),
     ("rusqlite", &["hubbub-collector"]),
     ("redb", &["hubbub-aggregator"]),
     ("polars", &["hubbub-estimator"]),
+    ("opendp", &["hubbub"]),
 ];
 
 struct Graph {

@@ -2,6 +2,7 @@
 //! shipped programs.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod audit;
 mod demo;
 mod documents;
 mod filters;

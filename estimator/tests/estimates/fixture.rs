@@ -57,6 +57,7 @@ kind = "count"
 max = 10
 [metric.crashes.privacy]
 epsilon = "1.0"
+mechanism = "folded_geometric"
 "#;
 
 /// The registry's plan.
@@ -201,7 +202,7 @@ pub fn any_counters(plan: &Plan, metric: &str, reports: u64) -> Counters {
     let (_, mechanism) = plan.by_name(metric).unwrap();
     let per_report = match mechanism {
         Mechanism::Subset(subset) => subset.k() as u64,
-        Mechanism::FoldedGeometric(_) => 1,
+        Mechanism::Cyclotomic(_) | Mechanism::Window(_) | Mechanism::FoldedGeometric(_) => 1,
     };
     let mut counters = Counters { reports, counts: vec![0; mechanism.counters()] };
     let size = counters.counts.len();

@@ -9,18 +9,18 @@ const PAIRS: u32 = 1_000_000;
 /// Draws disjoint pairs of reports and compares how often both are equal with the law's sum of squares.
 pub fn check<M: Law>(mechanism: &M, seed: u64) -> Result<(), Violation> {
     let mut rng = SplitMix::new(seed);
-    let outputs = mechanism.outputs();
-    let limit = (2.0 * f64::from(mechanism.inputs()) / (FALSE_ALARM / 2.0)).ln();
-    let draws = PAIRS / mechanism.inputs();
-    for input in 0..mechanism.inputs() {
+    let (inputs, outputs) = (mechanism.inputs(), mechanism.outputs());
+    let limit = (2.0 * inputs.len() as f64 / (FALSE_ALARM / 2.0)).ln();
+    let draws = PAIRS / inputs.len() as u32;
+    for input in inputs {
         let squares = sum(outputs.iter().map(|output| {
-            let p = mechanism.probability(input, output);
+            let p = mechanism.probability(&input, output);
             &p * &p
         }));
         let mut hits = 0;
         for _ in 0..draws {
-            let Ok(first) = mechanism.randomize(input, &mut rng);
-            let Ok(second) = mechanism.randomize(input, &mut rng);
+            let Ok(first) = mechanism.randomize(&input, &mut rng);
+            let Ok(second) = mechanism.randomize(&input, &mut rng);
             hits += u32::from(first == second);
         }
         let p = squares.to_f64().value();
