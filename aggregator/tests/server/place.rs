@@ -120,6 +120,7 @@ pub struct MetricText {
     pub status: &'static str,
     pub data: &'static str,
     pub epsilon: &'static str,
+    pub mechanism: &'static str,
     pub expires: &'static str,
 }
 
@@ -132,6 +133,7 @@ pub fn standard_metrics() -> Vec<MetricText> {
         status,
         data,
         epsilon: "1.0",
+        mechanism: "auto",
         expires: "2027-10-01",
     };
     vec![
@@ -142,7 +144,11 @@ pub fn standard_metrics() -> Vec<MetricText> {
             "testing",
             "kind = \"categorical\"\nvalues = [\"none\", \"red\", \"blue\", \"other\"]\nabsent = \"none\"\nother = \"other\"",
         ),
-        metric("marker", MARKER, "active", "kind = \"count\"\nmax = 255"),
+        // One counter for each count, so that a test can tell which report was counted.
+        MetricText {
+            mechanism: "folded_geometric",
+            ..metric("marker", MARKER, "active", "kind = \"count\"\nmax = 255")
+        },
         metric("draft", DRAFT, "draft", boolean),
         metric("paused", PAUSED, "paused", boolean),
         metric("expired", EXPIRED, "expired", boolean),
@@ -157,7 +163,7 @@ pub fn registry_text(metrics: &[MetricText]) -> String {
         let mut text =
             "schema = \"hubbub-registry/1\"\nnamespace = \"test\"\nowners = [\"owners@example.org\"]\n".to_owned();
         for metric in metrics {
-            let MetricText { key, id, version, data, epsilon, expires, .. } = metric;
+            let MetricText { key, id, version, data, epsilon, mechanism, expires, .. } = metric;
             let (status, covers) = (status(metric), covers(*id));
             text.push_str(&format!(
                 "\n[metric.{key}]\nid = {id}\nversion = {version}\nstatus = \"{status}\"\ncategory = \"usage\"\n\
@@ -165,7 +171,7 @@ pub fn registry_text(metrics: &[MetricText]) -> String {
                  alternatives_considered = \"None.\"\nnever_collects = \"Anything else.\"\n\
                  [metric.{key}.data]\n{data}\n\
                  [metric.{key}.collect]\nsource = \"dbus\"\naggregate = \"last\"\n\
-                 [metric.{key}.privacy]\nepsilon = \"{epsilon}\"\nmechanism = \"auto\"\nask_probability = \"0.05\"\n\
+                 [metric.{key}.privacy]\nepsilon = \"{epsilon}\"\nmechanism = \"{mechanism}\"\nask_probability = \"0.05\"\n\
                  max_reports = 1\nlifetime_epsilon = \"{epsilon}\"\n\
                  [metric.{key}.utility]\nexpected_reports = 100000\ntarget_ci95_pp = \"3.0\"\n\
                  min_reports_to_publish = 1000\n\

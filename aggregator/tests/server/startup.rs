@@ -72,9 +72,9 @@ fn a_registry_that_cannot_be_counted_by_is_refused() {
     place.write_registry("schema = ");
     expect(&place, 2, &["test.toml:1"]);
     let mut metrics = standard_metrics();
-    metrics[1].data = "kind = \"set\"\nvalues = [\"a\", \"b\"]\nmax_items = 2";
+    metrics[1].mechanism = "window";
     place.write_registry(&registry_text(&metrics));
-    expect(&place, 2, &["test.colour", "no mechanism"]);
+    expect(&place, 2, &["test.colour", "`window` does not serve kind categorical"]);
     fs::remove_file(place.path("registry/test.toml")).unwrap();
     expect(&place, 2, &["registry", "*.toml"]);
     fs::remove_dir(place.path("registry")).unwrap();

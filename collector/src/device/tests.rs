@@ -474,10 +474,11 @@ fn an_unusable_metric_is_left_out() {
     specs[0].source = "gpu.temperature";
     specs[1].data = "kind = \"ordered\"\nedges = [0, 1, 2, 4]\ngoal = \"mean\"\nabsent = 0";
     specs[1].aggregate = "last";
-    specs[2].data = "kind = \"set\"\nvalues = [\"a\", \"b\"]\nmax_items = 1";
-    specs[2].aggregate = "union";
+    specs[2].mechanism = "window";
+    specs[3].data = "kind = \"set\"\nvalues = [\"a\", \"b\"]\nmax_items = 1";
+    specs[3].aggregate = "union";
     let mut bench = Bench::consenting(&specs);
-    assert_eq!(bench.states("2026-W47").len(), 3);
+    assert_eq!(bench.states("2026-W47").len(), 4, "all but those without a probe and a mechanism");
     let refused = bench.say(ANNA, "test.panel", Offer::Labels(vec![])).unwrap_err();
     assert!(matches!(refused, Refusal::Unusable { .. }), "{refused}");
 }

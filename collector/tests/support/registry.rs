@@ -20,6 +20,8 @@ pub struct Spec {
     pub aggregate: &'static str,
     /// Of one report.
     pub epsilon: &'static str,
+    /// What randomizes it.
+    pub mechanism: &'static str,
     /// Chance a week.
     pub ask_probability: &'static str,
     /// For life.
@@ -35,8 +37,8 @@ const fn spec(
     source: &'static str,
     aggregate: &'static str,
 ) -> Spec {
-    let (epsilon, ask_probability, max_reports, expires) = ("0.25", "1.0", 12, "2027-10-31");
-    Spec { key, category, data, source, aggregate, epsilon, ask_probability, max_reports, expires }
+    let (epsilon, mechanism, ask_probability, max_reports, expires) = ("0.25", "auto", "1.0", 12, "2027-10-31");
+    Spec { key, category, data, source, aggregate, epsilon, mechanism, ask_probability, max_reports, expires }
 }
 
 const VENDORS: &str = "kind = \"categorical\"\nvalues = [\"unknown\", \"other\", \"intel\", \"amd\", \"arm\"]\n\
@@ -66,7 +68,8 @@ pub fn text(specs: &[Spec]) -> String {
 fn render(specs: &[Spec], covers: impl Fn(&str) -> Option<String>) -> String {
     let mut out = "schema = \"hubbub-registry/1\"\nnamespace = \"test\"\nowners = [\"owner@example.org\"]\n".to_owned();
     for (id, spec) in (1..).zip(specs) {
-        let Spec { key, category, data, source, aggregate, epsilon, ask_probability, max_reports, expires } = spec;
+        let Spec { key, category, data, source, aggregate, epsilon, mechanism, ask_probability, max_reports, expires } =
+            spec;
         let epsilon_millionths = epsilon.parse::<hubbub_privacy::Epsilon>().unwrap();
         let lifetime = epsilon_millionths.times(*max_reports);
         let covers = covers(key);
@@ -92,7 +95,7 @@ source = "{source}"
 aggregate = "{aggregate}"
 [metric.{key}.privacy]
 epsilon = "{epsilon}"
-mechanism = "auto"
+mechanism = "{mechanism}"
 ask_probability = "{ask_probability}"
 max_reports = {max_reports}
 lifetime_epsilon = "{lifetime}"

@@ -202,7 +202,12 @@ values = ["none", "a", "b", "c", "d", "e", "f", "other"]
 absent = "none"
 other = "other""#;
     let set = "kind = \"set\"\nvalues = [\"a\", \"b\"]\nmax_items = 2";
-    refused(&place, &changed_plan(list, set), true, &[path, "no mechanism", "set"]);
+    refused(&place, &changed_plan(list, set), true, &[path, "its mechanism is", "says"]);
+    let impossible = changed_plan(
+        "epsilon = \"1.0\"\n[metric.browser.utility]",
+        "epsilon = \"1.0\"\nmechanism = \"window\"\n[metric.browser.utility]",
+    );
+    refused(&place, &impossible, true, &[path, "`window` does not serve kind categorical"]);
 }
 
 #[test]
