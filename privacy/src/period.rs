@@ -28,7 +28,7 @@ impl Period {
     /// as the first or the last week.
     pub fn containing(unix_s: i64) -> Self {
         let first = Self::from_week(*YEARS.start(), 1);
-        let last = Self::from_week(*YEARS.end(), 52);
+        let last = Self::from_week(*YEARS.end(), 53);
         let date = date_of(unix_s).clamp(first.monday, last.monday);
         Self { monday: date.week(Weekday::Mon).first_day() }
     }
@@ -36,7 +36,8 @@ impl Period {
     /// Week `week` of ISO year `year`; both must exist.
     fn from_week(year: i32, week: u32) -> Self {
         Self {
-            monday: NaiveDate::from_isoywd_opt(year, week, Weekday::Mon).expect("weeks 1 to 52 exist in every year"),
+            monday: NaiveDate::from_isoywd_opt(year, week, Weekday::Mon)
+                .expect("weeks 1 to 52 exist in every year, and the year 9998 has 53"),
         }
     }
 
@@ -121,6 +122,8 @@ mod tests {
         assert_eq!(Period::containing(w53.start()), w53);
         assert_eq!(Period::containing(w53.end() - 1), w53);
         assert_eq!(Period::containing(w53.end()), w53.next());
+        let last: Period = "9998-W53".parse().unwrap();
+        assert_eq!((Period::containing(last.start()), Period::containing(i64::MAX)), (last, last));
         assert_eq!(Period::containing(w53.acceptance_end()), w53.next().next().next());
     }
 

@@ -37,13 +37,17 @@ pub enum Code {
     Pacing,
     /// No mechanism serves the metric.
     Mechanism,
+    /// The expected reports cannot give the precision that the metric needs.
+    Precision,
+    /// One forged report moves the estimates more than under `auto`.
+    Poisoning,
     /// The registry is larger than any real one.
     Limit,
 }
 
 impl Code {
     /// All codes, for documentation and tests.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Syntax,
         Self::Schema,
         Self::DecimalString,
@@ -60,6 +64,8 @@ impl Code {
         Self::Covers,
         Self::Pacing,
         Self::Mechanism,
+        Self::Precision,
+        Self::Poisoning,
         Self::Limit,
     ];
 
@@ -82,6 +88,8 @@ impl Code {
             Self::Covers => "covers",
             Self::Pacing => "pacing",
             Self::Mechanism => "mechanism",
+            Self::Precision => "precision",
+            Self::Poisoning => "poisoning",
             Self::Limit => "limit",
         }
     }
@@ -106,12 +114,17 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: [{}] ", self.file, self.line, self.code.name())?;
+        write!(f, "{}:{}: [{}] ", one_line(&self.file), self.line, self.code.name())?;
         if !self.metric.is_empty() {
-            write!(f, "{}: ", self.metric)?;
+            write!(f, "{}: ", one_line(&self.metric))?;
         }
-        write!(f, "{} — {}", self.message, self.remedy)
+        write!(f, "{} — {}", one_line(&self.message), one_line(&self.remedy))
     }
+}
+
+/// A text that may quote a hostile file, with its control characters escaped.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 /// Everything that is wrong with a registry, one finding a line.

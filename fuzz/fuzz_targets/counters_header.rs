@@ -1,0 +1,6 @@
+//! Any bytes as the metadata and the path of a counters file.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    hubbub_fuzz::counters_header(bytes);
+});
