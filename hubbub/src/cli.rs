@@ -11,7 +11,9 @@ use crate::audit::Audit;
 use crate::demo::Demo;
 use crate::failure::Failure;
 use crate::filters::{self, Folded, Randomness};
-use crate::{audit, clock, demo, registry};
+use crate::plan::Planning;
+use crate::registry::Explain;
+use crate::{audit, clock, demo, plan, registry};
 
 /// Opt-in metrics under local differential privacy: the tool of analysts, reviewers and publishers.
 ///
@@ -40,6 +42,23 @@ enum Command {
     /// Look at a registry of metrics
     #[command(subcommand)]
     Registry(RegistryCommand),
+    /// Predict what every metric of a registry, or one question without a registry, gives and costs
+    ///
+    /// Over a registry: one table for all metrics, drafts too, for one week of N devices. With --kind: the choice of `auto`
+    /// and all alternatives. Half-widths are those of 95 % intervals, noise and the choice of devices together: of shares
+    /// for a value that nobody, the average part or half of the devices have, of means for the population whose mean is
+    /// hardest to estimate; tables show the worst.
+    ///
+    /// JSON of one mechanism (a row over a registry; `choice` and each of `alternatives` with --kind): name, family,
+    /// parameters, threshold, variance (times n: of a share, averaged over the values, or the largest noise of a mean in
+    /// squared steps), variance_exact (a fraction, where short), variance_on_unit_range (means), ratio_to_optimum
+    /// (categories), relative_cost, half_width_95 (shares from 0 to 1, or steps), half_width_95_pp (percentage points of the
+    /// devices or of the range), half_widths_95 (each with its population), report_bits, body_bytes, counters,
+    /// poisoning_gain, likelihood_ratio (a fraction), epsilon_realized, total_variation, shuffle (delta, generic, specific).
+    /// Rows add metric, kind, values, epsilon, reports, target_ci95_pp, target_met, lifetime_epsilon and simulation (reports,
+    /// runs, rmse_predicted, rmse_realized, ratio, ratio_band_999, agrees); --kind adds kind, values, max_items, goal,
+    /// epsilon, reports, optimum and optimum_exact. What is not known is null.
+    Plan(Planning),
     /// Certify exactly what every metric guarantees, with OpenDP as second opinion; exit 1 if one fails
     ///
     /// Writes DIR/<metric>.json for every metric that passes, drafts too, and a table on stdout. A metric passes if the
@@ -100,6 +119,15 @@ struct Estimate {
 enum RegistryCommand {
     /// Find everything that is wrong with a registry; exit 1 if anything is
     Check(Check),
+    /// Say what a metric asks, how its answers are randomized and why so, and what they give and cost, in plain words
+    ///
+    /// Half-widths are predicted as `hubbub plan` does. The attacker sees every report of a device and knows that they are
+    /// its own: how often the best guess between two equally likely answers is right, exactly where a report names one of two
+    /// answers, else at most. JSON: choice and alternatives as in `hubbub plan --kind`, with optimum and optimum_exact;
+    /// metric, id, version, the metric's texts, kind, values, goal, mechanism as the registry has it, reports,
+    /// target_ci95_pp, target_met, epsilon, ask_probability, max_reports, lifetime_epsilon, expected_reports_a_year,
+    /// expected_epsilon_a_year, attacker (exact, before, after_one_report, after_all_reports, bound_by_lifetime_epsilon).
+    Explain(Explain),
 }
 
 #[derive(Args)]
@@ -157,6 +185,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
                 date.map_or_else(clock::now_s, |date| date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp());
             registry::check(&registry.unwrap_or(directory), now_s, json, stdout().lock())?;
         }
+        Command::Registry(RegistryCommand::Explain(request)) => registry::explain(&request, stdout().lock())?,
+        Command::Plan(request) => plan::run(&request, stdout().lock())?,
         Command::Audit(request) => audit::run(&request, stdout().lock())?,
         Command::Demo(request) => demo::run(&request, clock::now_s())?,
     }

@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::audit::AuditError;
 use crate::demo::DemoError;
 use crate::filters::FilterError;
+use crate::plan::PlanningError;
 use crate::registry::CheckError;
 
 /// Anything that ends this program early.
@@ -30,6 +31,9 @@ pub enum Failure {
     /// The audit did not pass, or could not be made.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// There is no plan, or nothing to explain.
+    #[error(transparent)]
+    Planning(#[from] PlanningError),
     /// The demo stopped.
     #[error(transparent)]
     Demo(#[from] DemoError),
@@ -44,6 +48,7 @@ impl Failure {
             Self::Filter(error) => error.exit(),
             Self::Estimate(error) => error.exit(),
             Self::Audit(error) => error.exit(),
+            Self::Planning(error) => error.exit(),
             Self::Demo(error) => error.exit(),
         }
     }

@@ -6,6 +6,7 @@ mod clock;
 mod demo;
 mod failure;
 mod filters;
+mod plan;
 mod registry;
 
 use std::process::ExitCode;

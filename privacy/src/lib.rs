@@ -20,6 +20,7 @@ mod period;
 mod private;
 pub mod registry;
 mod report;
+mod shuffle;
 
 pub use counters::{Counters, CountersHeader, HeaderError, Series, SeriesPathError};
 pub use domain::{Domain, Goal, Value, ValueError};
@@ -30,3 +31,4 @@ pub use period::{Period, PeriodError};
 pub use private::Private;
 pub use registry::{Metric, MetricId, Registry};
 pub use report::{MalformedReport, Payload, REPORT_BODY_BYTES, Report, ReportId};
+pub use shuffle::{Shuffle, ShuffleError};

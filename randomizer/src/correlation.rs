@@ -12,13 +12,13 @@ const TRUSTED_ERROR: f64 = 0.25;
 /// Counts too large for one pass are split into digits of so many bits, which any 2^26 counters can be trusted with.
 const DIGIT_BITS: u32 = 12;
 
-/// For every x in `0..length`: the sum over parts j and elements b of `sets[j]` of `parts[j][(x + b) mod length]`.
+/// For every x in `0..length`: the sum over parts j and elements b of `sets(j)` of `parts[j][(x + b) mod length]`.
 ///
-/// Each part has `length` counts; the result is exact. Time O(parts x length log length).
-pub fn translates(parts: &[&[u64]], sets: impl Fn(usize) -> Vec<u32>, length: usize) -> Vec<u64> {
-    let largest_set = (0..parts.len()).map(|j| sets(j).len()).max().unwrap_or(0);
+/// Each part has `length` counts, each set at most `set_size` elements; the result is exact. Time
+/// O(parts x length log length).
+pub fn translates(parts: &[&[u64]], sets: impl Fn(usize) -> Vec<u32>, set_size: usize, length: usize) -> Vec<u64> {
     let norms: f64 = parts.iter().map(|part| norm(part)).sum();
-    if error(norms, largest_set, length) < TRUSTED_ERROR {
+    if error(norms, set_size, length) < TRUSTED_ERROR {
         return rounded(parts, &sets, length);
     }
     let mut sums = vec![0u64; length];
@@ -36,18 +36,26 @@ pub fn translates(parts: &[&[u64]], sets: impl Fn(usize) -> Vec<u32>, length: us
 }
 
 /// How far a sum may be off: relative to the product of the norms, which no sum exceeds (Cauchy, Schwarz).
-fn error(norms: f64, largest_set: usize, length: usize) -> f64 {
+fn error(norms: f64, set_size: usize, length: usize) -> f64 {
     let levels = f64::from((4 * length).ilog2() + 1);
-    f64::EPSILON * OPERATIONS_PER_LEVEL * levels * norms * (largest_set as f64).sqrt()
+    f64::EPSILON * OPERATIONS_PER_LEVEL * levels * norms * (set_size as f64).sqrt()
+}
+
+/// The least length of a fast transform that is at least `least`: a power of two, times 3, 5, 9 or 15.
+///
+/// A level of radix 3 or 5 does more operations than one of radix 2, and stands for more levels in [`error`].
+fn transform_length(least: usize) -> usize {
+    let lengths = [1, 3, 5, 9, 15].map(|odd| odd * least.div_ceil(odd).next_power_of_two().max(2));
+    lengths.into_iter().min().expect("there are five")
 }
 
 fn norm(part: &[u64]) -> f64 {
     part.iter().map(|&count| (count as f64).powi(2)).sum::<f64>().sqrt()
 }
 
-/// One pass: transforms of power-of-two length at least 2 `length`, so that nothing wraps but what is meant to.
+/// One pass: transforms of at least 2 `length`, so that nothing wraps but what is meant to.
 fn rounded(parts: &[&[u64]], sets: &impl Fn(usize) -> Vec<u32>, length: usize) -> Vec<u64> {
-    let size = (2 * length).next_power_of_two();
+    let size = transform_length(2 * length);
     let mut planner = RealFftPlanner::<f64>::new();
     let forward = planner.plan_fft_forward(size);
     let inverse = planner.plan_fft_inverse(size);
@@ -99,15 +107,24 @@ mod tests {
             let counts: Vec<u64> = words.iter().map(|word| word >> 8 >> shift).collect();
             let parts: Vec<&[u64]> = counts.chunks(length).take(3).collect();
             let set = |j: usize| (0..length as u32).filter(|&b| marks[(j * length + b as usize) % 180]).collect::<Vec<_>>();
-            prop_assert_eq!(translates(&parts, set, length), direct(&parts, set, length));
+            prop_assert_eq!(translates(&parts, set, length, length), direct(&parts, set, length));
         }
+    }
+
+    #[test]
+    fn lengths_of_transforms_are_even_and_not_much_longer() {
+        for least in 2..5000 {
+            let size = transform_length(least);
+            assert!(size >= least && size.is_multiple_of(2) && 4 * size <= 5 * least + 4, "{least}: {size}");
+        }
+        assert_eq!((transform_length(32_834), transform_length(2_097_170)), (36_864, 2_359_296));
     }
 
     #[test]
     fn one_huge_count_is_exact() {
         let mut part = vec![0u64; 1021];
         part[7] = (1 << 60) + 3;
-        let sums = translates(&[&part], |_| vec![7, 8, 1020], 1021);
+        let sums = translates(&[&part], |_| vec![7, 8, 1020], 3, 1021);
         let supported: Vec<usize> = (0..1021).filter(|&x| sums[x] == (1 << 60) + 3).collect();
         assert_eq!((supported, sums.iter().filter(|&&sum| sum > 0).count()), (vec![0, 8, 1020], 3));
     }

@@ -33,7 +33,7 @@ use crate::prime::{Powers, least_prime, primitive_root};
 use crate::subset::Subset;
 use crate::support::{self, Support};
 use crate::two_level::TwoLevel;
-use crate::uniform;
+use crate::uniform::{self, Ahead};
 
 /// The mechanism of one cyclotomic family.
 #[derive(Debug, Clone, PartialEq)]
@@ -194,15 +194,23 @@ impl Cyclotomic {
 
     /// The set of one coordinate, g^j B.
     pub fn block(&self, j: u32) -> Vec<u32> {
-        let elements = 0..self.inside();
-        elements.map(|t| self.powers.power((j + self.exponent_inside(t)) % (self.prime - 1))).collect()
+        let order = self.prime - 1;
+        let step = self.powers.power(self.parts);
+        let mut row: Vec<u32> = (0..self.cosets).map(|s| self.powers.power((j + s) % order)).collect();
+        let mut block = Vec::with_capacity(self.inside() as usize);
+        for _ in 0..order / self.parts {
+            block.extend_from_slice(&row);
+            row.iter_mut().for_each(|element| *element = self.powers.product(*element, step));
+        }
+        block
     }
 
     /// C(x) for every value: how many reports support it. Exact.
     pub fn supporting(&self, counters: &Counters) -> Vec<u64> {
         let parts: Vec<&[u64]> = counters.counts.chunks_exact(self.prime as usize).collect();
         // y = x + delta supports x, so C(x) sums the counts at x + delta.
-        let mut all = correlation::translates(&parts, |j| self.block(j as u32), self.prime as usize);
+        let block = |j| self.block(j as u32);
+        let mut all = correlation::translates(&parts, block, self.inside() as usize, self.prime as usize);
         all.truncate(self.values());
         all
     }
@@ -292,10 +300,11 @@ impl Law for Cyclotomic {
     fn randomize<R: TryCryptoRng + ?Sized>(&self, value: &Value, rng: &mut R) -> Result<Payload, R::Error> {
         let x = index(value);
         assert!(x < self.values, "the domain maps every value below d");
-        let is_inside = self.law.is_inside(rng)?;
-        let j = uniform::below(self.parts.into(), rng)? as u32;
-        let inside = uniform::below(self.inside().into(), rng)? as u32;
-        let outside = uniform::below((self.prime - self.inside()).into(), rng)? as u32;
+        let mut words = Ahead::<_, 4>::new(rng, 4);
+        let is_inside = self.law.is_inside(&mut words)?;
+        let j = uniform::below(self.parts.into(), &mut words)? as u32;
+        let inside = uniform::below(self.inside().into(), &mut words)? as u32;
+        let outside = uniform::below((self.prime - self.inside()).into(), &mut words)? as u32;
         // Both candidates are drawn, one exponent is selected and one power is taken, so the work says nothing about x.
         let select = 0u32.wrapping_sub(u32::from(is_inside));
         let exponents = (self.exponent_inside(inside), self.exponent_outside(outside.saturating_sub(1)));
@@ -370,7 +379,7 @@ mod tests {
         for j in 0..family.parts {
             let mut marks = vec![0u64; k];
             family.block(j).into_iter().for_each(|element| marks[element as usize] = 1);
-            let shifted = correlation::translates(&[&marks], |_| family.block(j), k);
+            let shifted = correlation::translates(&[&marks], |_| family.block(j), family.inside() as usize, k);
             counts.iter_mut().zip(shifted).for_each(|(sum, count)| *sum += count);
         }
         counts

@@ -7,9 +7,10 @@
 //! the estimator are computed from the same integers: no float ever decides.
 //!
 //! The only way from a value to a report is [`release`]. [`choice`] is `auto`, and
-//! [`Plan`] resolves the mechanism of every metric of a registry;
+//! [`Plan`] resolves the mechanism of every metric of a registry; [`accuracy`] predicts errors;
 //! [`conformance`] is the kit that every mechanism must pass, and that must reject planted mutants.
 
+pub mod accuracy;
 pub mod choice;
 pub mod conformance;
 mod correlation;

@@ -89,9 +89,9 @@ impl Powers {
     /// a b mod K, for a, b < K.
     ///
     /// Barrett's division: with v = ceil(2^64/K), q = floor(a b v / 2^64) is the quotient or one more.
-    fn product(&self, a: u32, b: u32) -> u32 {
+    pub fn product(&self, a: u32, b: u32) -> u32 {
         let product = u64::from(a) * u64::from(b);
-        let quotient = (u128::from(product) * u128::from(self.inverse) >> 64) as u64;
+        let quotient = ((u128::from(product) * u128::from(self.inverse)) >> 64) as u64;
         let modulus = u64::from(self.modulus);
         let rest = product.wrapping_sub(quotient.wrapping_mul(modulus));
         // One quotient too many shows as a borrow.

@@ -32,8 +32,11 @@ use crate::exact::{ExpBound, least, ratio};
 use crate::payload::PayloadError;
 use crate::support::{self, Support};
 use crate::two_level::TwoLevel;
-use crate::uniform;
-use crate::weighted::Weighted;
+use crate::uniform::{self, Ahead};
+use crate::weighted::{Weighted, binomial};
+
+/// Words fetched at once: half a kilobyte, so that most reports take one or two calls of the operating system.
+const WORDS_AT_ONCE: usize = 64;
 
 /// Subset selection over D values with k-subsets as reports.
 #[derive(Debug, Clone, PartialEq)]
@@ -219,67 +222,49 @@ impl Subset {
 
     fn randomize_category<R: TryCryptoRng + ?Sized>(&self, x: u32, rng: &mut R) -> Result<Payload, R::Error> {
         assert!(x < self.values, "the domain maps every value below d");
-        let inside = self.law.is_inside(rng)?;
+        let mut words = Ahead::<_, WORDS_AT_ONCE>::new(rng, 1 + self.k());
+        let inside = self.law.is_inside(&mut words)?;
         // A uniform sequence of k of the d - 1 other values serves both cases: all of it is a uniform outside report,
         // its first k - 1 with x a uniform inside one. So the words drawn and the work done say nothing about x.
-        let mut items = uniform::sequence(self.values - 1, self.k, rng)?;
+        let mut items = uniform::sequence(self.values - 1, self.k, &mut words)?;
         for item in &mut items {
             *item += u32::from(*item >= x);
         }
         let select = 0u32.wrapping_sub(u32::from(inside));
         let last = &mut items[self.k() - 1];
         *last = (x & select) | (*last & !select);
-        Ok(Payload::List(self.ascending(items)))
+        Ok(Payload::List(uniform::ascending(items, self.width())))
     }
 
     fn randomize_set<R: TryCryptoRng + ?Sized>(&self, truth: &[u32], rng: &mut R) -> Result<Payload, R::Error> {
         assert!(truth.last().is_none_or(|&item| item < self.values), "the domain maps every item below d");
-        let m = self.max_items();
+        let (m, members) = (self.max_items(), self.max_items().min(self.k()));
+        // Which items, the coin, the size, which members, the others.
+        let mut words = Ahead::<_, WORDS_AT_ONCE>::new(rng, m + 1 + self.sizes.words() + members + self.k());
         let mut own = truth.to_vec();
         for done in 0..m {
             // Drawn for small sets too, so that the number of words says nothing about the truth.
-            let pick = done + uniform::below(truth.len().saturating_sub(done).max(1) as u64, rng)? as usize;
+            let pick = done + uniform::below(truth.len().saturating_sub(done).max(1) as u64, &mut words)? as usize;
             if done < own.len() {
                 own.swap(done, pick);
             }
         }
         own.truncate(m);
         own.extend((self.values..).take(m - own.len()));
-        let inside = self.law.is_inside(rng)?;
-        let size = 1 + self.sizes.sample(rng)?;
+        let inside = self.law.is_inside(&mut words)?;
+        let size = 1 + self.sizes.sample(&mut words)?;
         // Both candidates are drawn, m and k long, and then cut: the work does not depend on the coin.
-        for done in 0..m.min(self.k()) {
-            let pick = done + uniform::below((m - done) as u64, rng)? as usize;
+        for done in 0..members {
+            let pick = done + uniform::below((m - done) as u64, &mut words)? as usize;
             own.swap(done, pick);
         }
-        let others = uniform::sequence(self.values, self.k, rng)?;
+        let others = uniform::sequence(self.values, self.k, &mut words)?;
         let mut held = own.clone();
         held.sort_unstable();
         let taken = if inside { size } else { 0 };
         let mut items = own[..taken].to_vec();
-        items.extend(others[..self.k() - taken].iter().map(|&other| skip(other, &held)));
-        Ok(Payload::List(self.ascending(items)))
-    }
-
-    /// Sorts distinct indices below D; by a bit set where that is faster.
-    fn ascending(&self, mut items: Vec<u32>) -> Vec<u32> {
-        const BITS: usize = Subset::MAX_VALUES;
-        if self.width() > BITS {
-            items.sort_unstable();
-            return items;
-        }
-        let mut set = [0u64; BITS / 64];
-        for item in &items {
-            set[*item as usize / 64] |= 1 << (item % 64);
-        }
-        items.clear();
-        for (block, mut bits) in set.into_iter().enumerate() {
-            while bits != 0 {
-                items.push(block as u32 * 64 + bits.trailing_zeros());
-                bits &= bits - 1;
-            }
-        }
-        items
+        items.extend(others[..self.k() - taken].iter().map(|&other| uniform::outside(other, &held)));
+        Ok(Payload::List(uniform::ascending(items, self.width())))
     }
 
     /// In how many indices a report and a set meet.
@@ -302,12 +287,6 @@ impl Subset {
             }
         }
     }
-}
-
-/// The `index`-th value, from 0, that is not in `sorted`.
-fn skip(index: u32, sorted: &[u32]) -> u32 {
-    // Every held value is looked at, so the work does not depend on where they are.
-    sorted.iter().fold(index, |value, &held| value + u32::from(held <= value))
 }
 
 /// V by k in floats, `width` values of which m are true.
@@ -415,14 +394,6 @@ impl Subset {
     fn reports_per_unit(&self) -> RBig {
         ratio(binomial(self.values - 1, self.k - 1), self.k)
     }
-}
-
-/// C(n, k).
-pub fn binomial(n: u32, k: u32) -> UBig {
-    if k > n {
-        return UBig::ZERO;
-    }
-    (0..k).fold(UBig::ONE, |product, i| product * UBig::from(n - i) / UBig::from(i + 1))
 }
 
 /// All k-subsets of `0..n`, ascending, in lexicographic order.

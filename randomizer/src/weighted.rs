@@ -37,6 +37,11 @@ impl Weighted {
         Self { words, mask, sums: sums.iter().flat_map(limbs).collect(), total: (!power_of_two).then(|| limbs(&total)) }
     }
 
+    /// How many words a draw takes at least.
+    pub const fn words(&self) -> usize {
+        self.words
+    }
+
     /// An index.
     ///
     /// How many words are drawn depends on the words alone: a draw at or above the total is thrown away.
@@ -58,6 +63,14 @@ impl Weighted {
             }
         }
     }
+}
+
+/// C(n, k), the weight of k of n.
+pub fn binomial(n: u32, k: u32) -> UBig {
+    if k > n {
+        return UBig::ZERO;
+    }
+    (0..k).fold(UBig::ONE, |product, i| product * UBig::from(n - i) / UBig::from(i + 1))
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ use crate::conformance::{Coin, Law};
 use crate::exact::{ExpBound, Field, least, ratio};
 use crate::payload::PayloadError;
 use crate::two_level::TwoLevel;
-use crate::uniform;
+use crate::uniform::{self, Ahead};
 
 const MILLION: u64 = 1_000_000;
 /// From so many values on, smoothing is that of Li et al. With fewer, the same kernel would blur the whole scale: for 8 and
@@ -299,9 +299,10 @@ impl Law for Window {
     fn randomize<R: TryCryptoRng + ?Sized>(&self, value: &Value, rng: &mut R) -> Result<Payload, R::Error> {
         let x = index(value);
         assert!(x < self.values, "the domain maps every value below d");
-        let is_inside = self.law.is_inside(rng)?;
-        let inside = x + uniform::below(self.width.into(), rng)? as u32;
-        let outside = uniform::below((self.values - 1).into(), rng)? as u32;
+        let mut words = Ahead::<_, 3>::new(rng, 3);
+        let is_inside = self.law.is_inside(&mut words)?;
+        let inside = x + uniform::below(self.width.into(), &mut words)? as u32;
+        let outside = uniform::below((self.values - 1).into(), &mut words)? as u32;
         let outside = outside + (self.width & 0u32.wrapping_sub(u32::from(outside >= x)));
         let select = 0u32.wrapping_sub(u32::from(is_inside));
         Ok(Payload::Number((inside & select) | (outside & !select)))

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Writes the test vectors of shuffle amplification, or with --check says whether those on disk are what it would write.
 
-Written from the mechanisms page, by another method than the Rust code: every total's outcomes are summed one by one
-from their definition, with densities in saddle-point form. It takes about a minute.
+Written from the pair of laws in privacy/src/shuffle.rs, by another method than the code there: for every number of
+clones and of blanks the outcomes are summed from their definition, with densities in saddle-point form. It takes a
+minute or two.
 """
 
 from __future__ import annotations
@@ -23,6 +24,14 @@ LIKELY, MORE = 8, 30  # totals within so many standard deviations, and so many m
 NEGLIGIBLE = 1e-13  # of a row's first term
 CLOSE = 1e-10  # how near ln(delta) must come
 DIGITS = 9  # of a result that are written; at a million reports about 11 are right
+
+ALL = [(epsilon, values) for epsilon in ("0.5", "1.0", "2.0", "4.0") for values in (5, 100)]
+OWN_BETA = {  # with that of randomized response over so many values; the others of the large crowds take minutes
+    10**3: ALL,
+    10**4: [pair for pair in ALL if pair not in (("0.5", 5), ("1.0", 5))],
+    10**5: [("0.5", 100), ("1.0", 100), ("4.0", 5)],
+    10**6: [("4.0", 100)],
+}
 
 
 def stirling_error(n: int) -> float:
@@ -57,8 +66,8 @@ class Crowd:
 
     def delta(self, central: float) -> float:
         clone = self.beta / expm1(self.epsilon)
-        speaking = self.reports - 1, 2 * clone
-        return fsum(self.row(m, clone, exp(central)) for m in likely(*speaking, 1, 1))
+        totals = likely(self.reports - 1, 2 * clone, 1, 1)
+        return fsum(self.row(m, clone, exp(central)) for m in totals)
 
     def row(self, m: int, clone: float, factor: float) -> float:
         """The sum of max(0, P - factor Q) over the outcomes (i, j, l) with i + j = m."""
@@ -72,9 +81,7 @@ class Crowd:
         silent = binomial(others, 2 * clone, m) * blank
         rest = self.reports - m
         total = 0.0
-        for l, beside_clone, beside_blank in zip(
-            blanks := likely(rest, share, 0, 0), *densities(rest, share, blanks)
-        ):
+        for beside_clone, beside_blank in densities(rest, share):
             # Over the density of Bin(m, 1/2) at i; (1,0) + (i-1, m-i) has 2i/m of it, (0,1) + (i, m-i-1) the rest.
             one = spoke * beside_clone * 2 * clone / m
             none = silent * beside_blank
@@ -93,15 +100,17 @@ def likely(trials: int, p: float, more: int, least: int) -> range:
     return range(low, high + 1)
 
 
-def densities(rest: int, share: float, blanks: range) -> tuple[list[float], list[float]]:
-    """Of l blanks in all among `rest` others beside a clone; and of l - 1 among one fewer, beside a device's blank."""
+def densities(rest: int, share: float) -> Iterator[tuple[float, float]]:
+    """Of any number of blanks in all: among `rest` others beside a clone, and beside a device's own blank."""
     if share == 0:
-        return [1.0], [0.0]
-    beside_clone = [binomial(rest, share, blanks[0])]
-    for l in blanks[:-1]:
-        beside_clone.append(beside_clone[-1] * (rest - l) / (l + 1) * share / (1 - share))
-    # C(rest-1, l-1) = C(rest, l) l / rest
-    return beside_clone, [density * l / (rest * share) if rest else 0.0 for l, density in zip(blanks, beside_clone)]
+        yield 1.0, 0.0
+        return
+    blanks = likely(rest, share, 0, 0)
+    density = binomial(rest, share, blanks[0])
+    for count in blanks:
+        # Beside its own blank there are count - 1 among rest - 1: C(rest-1, count-1) = C(rest, count) count / rest.
+        yield density, density * count / (rest * share) if rest else 0.0
+        density *= (rest - count) / (count + 1) * share / (1 - share)
 
 
 class Fair:
@@ -189,9 +198,8 @@ def questions() -> Iterator[tuple[str, str | None, int, str]]:
             for delta in ("1e-6", "1e-8"):
                 yield epsilon, None, reports, delta
             for values in (5, 100):
-                if values**2 * float(epsilon) ** 4 >= reports / 100:
-                    beta = f"{randomized_response(float(epsilon), values):.6f}"
-                    yield epsilon, beta, reports, "1e-6"
+                if (epsilon, values) in OWN_BETA[reports]:
+                    yield epsilon, f"{randomized_response(float(epsilon), values):.6f}", reports, "1e-6"
     for reports in (2, 5, 30):
         yield "1.0", None, reports, "1e-3"
         yield "3.0", "0.5", reports, "1e-6"

@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod audit;
+mod black_box;
 mod demo;
 mod documents;
+mod explain;
 mod filters;
 mod layering;
+mod plan;
 mod programs;
 mod registry;
 mod route;

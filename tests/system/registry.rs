@@ -58,6 +58,53 @@ fn a_metric_without_a_mechanism_is_named_with_its_line() {
     assert!(said.contains("1 defect:") && said.contains("test.toml:3: [mechanism] test.m: "), "{said}");
 }
 
+/// A draft that says what it must be good for.
+fn useful(directory: &std::path::Path, data: &str, mechanism: &str, target: &str) {
+    let draft = format!(
+        "schema = \"hubbub-registry/1\"\nnamespace = \"test\"\n[metric.m]\nid = 1\nversion = 1\nstatus = \"draft\"\n\
+         data = {{ {data} }}\nprivacy = {{ epsilon = \"1.0\", mechanism = \"{mechanism}\" }}\n\
+         utility = {{ expected_reports = 20000, target_ci95_pp = \"{target}\", min_reports_to_publish = 1 }}\n"
+    );
+    fs::write(directory.join("test.toml"), draft).unwrap();
+}
+
+#[test]
+fn a_target_that_the_expected_reports_miss_is_a_defect() {
+    let directory = tempfile::tempdir().unwrap();
+    let check = || hubbub(&["registry", "check", text(directory.path())], b"");
+    // A half of the devices, 20,000 reports at epsilon 1: 1.96 sqrt(0.25/20000) / tanh(1/2) is 1.4995 percentage points.
+    useful(directory.path(), "kind = \"boolean\"", "auto", "1.5");
+    stdout_of(&check());
+    useful(directory.path(), "kind = \"boolean\"", "auto", "1.499");
+    let said = stderr_of(&check(), 1);
+    assert!(said.contains("1 defect:") && said.contains("test.toml:3: [precision] test.m: "), "{said}");
+    assert!(said.contains("20014 reports would do") && said.contains("half of the devices"), "{said}");
+    // Of a mean, percentage points are those of the range.
+    useful(directory.path(), "kind = \"count\", max = 200", "auto", "3.0");
+    stdout_of(&check());
+    useful(directory.path(), "kind = \"count\", max = 200", "auto", "1.0");
+    assert!(stderr_of(&check(), 1).contains("[precision]"));
+}
+
+#[test]
+fn a_choice_that_forgers_profit_from_is_a_defect() {
+    let directory = tempfile::tempdir().unwrap();
+    let values: Vec<String> = (0..16).map(|index| format!("\"v{index}\"")).collect();
+    let data = format!("kind = \"categorical\", values = [{}]", values.join(", "));
+    let check = || hubbub(&["registry", "check", "--json", text(directory.path())], b"");
+    useful(directory.path(), &data, "randomized_response", "50");
+    let output = check();
+    stderr_of(&output, 1);
+    let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((findings.as_array().unwrap().len(), &findings[0]["code"]), (1, &"poisoning".into()));
+    // (e+14)/(e-1) honest devices.
+    let message = findings[0]["message"].as_str().unwrap();
+    assert!(message.contains("9.73 honest devices") && message.contains("randomized_response"), "{message}");
+    // The cyclotomic family is within the room that a choice by hand has.
+    useful(directory.path(), &data, "cyclotomic", "50");
+    assert_eq!(stdout_of(&check()), "[]\n");
+}
+
 #[test]
 fn a_missing_registry_is_an_input_output_error() {
     let output = hubbub(&["registry", "check", "/nonexistent/metrics"], b"");

@@ -1,11 +1,13 @@
-//! `hubbub audit`: what every metric really guarantees, exactly, and what an independent library says of it.
+//! `hubbub audit`: what every metric really guarantees, exactly, and what an independent library says of it; or what a
+//! sampler's reports say of it.
 
+mod black_box;
 mod certificates;
 mod second_opinion;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hubbub_privacy::Exit;
@@ -14,6 +16,7 @@ use hubbub_randomizer::Plan;
 use serde_json::{Value, json};
 use thiserror::Error;
 
+use black_box::{BlackBoxError, Trial};
 use certificates::{Judgement, WriteError};
 
 /// Parameters that are long or follow from the others; the certificate has them.
@@ -29,9 +32,17 @@ pub struct Audit {
     #[arg(long, value_name = "DIR")]
     registry: PathBuf,
     /// The directory to write certificates to; other files in it are left alone
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// Print the table as one JSON array on stdout
+    #[arg(long, value_name = "DIR", required_unless_present = "black_box", conflicts_with = "black_box")]
+    out: Option<PathBuf>,
+    /// Instead of certificates: judge a sampler of this metric by its reports alone; exit 1 if it is at fault
+    ///
+    /// Draws reports of known values from `hubbub randomize`, or from the program of --command, and holds them against the
+    /// declared epsilon, the exact law of every coordinate and of several together, and independence from report to report.
+    #[arg(long, value_name = "METRIC")]
+    black_box: Option<String>,
+    #[command(flatten)]
+    trial: Trial,
+    /// Print the result as JSON on stdout: an array of all metrics, or an object with --black-box
     #[arg(long)]
     json: bool,
 }
@@ -52,6 +63,9 @@ pub enum AuditError {
         /// What is wrong with them, one a line.
         list: String,
     },
+    /// A sampler did not pass, or could not be judged.
+    #[error(transparent)]
+    BlackBox(#[from] BlackBoxError),
     /// The certificates cannot be written.
     #[error(transparent)]
     Certificates(#[from] WriteError),
@@ -66,26 +80,35 @@ impl AuditError {
         match self {
             Self::Registry(error) => error.exit(),
             Self::Failed { .. } => Exit::CheckFailed,
+            Self::BlackBox(error) => error.exit(),
             Self::Certificates(_) | Self::Stdout(_) => Exit::InputOutput,
         }
     }
 }
 
-/// Certifies every metric of the registry, drafts too; `output` gets the table.
+/// Certifies every metric of the registry, drafts too, or judges a sampler of one; `output` gets the table.
 ///
 /// # Errors
-/// [`AuditError::Failed`] with everything that is wrong, after the certificates of all other metrics were written; the
-/// registry's, the disk's or the output's.
+/// [`AuditError::Failed`] with everything that is wrong, after the certificates of all other metrics were written;
+/// [`AuditError::BlackBox`]; the registry's, the disk's or the output's.
 pub fn run(request: &Audit, mut output: impl Write) -> Result<(), AuditError> {
     let plan = Plan::new(read(&request.registry)?);
+    if let Some(metric) = &request.black_box {
+        return Ok(black_box::run(&plan, &request.registry, metric, &request.trial, request.json, &mut output)?);
+    }
+    let out = request.out.as_deref().expect("clap requires --out without --black-box");
+    certify(&plan, out, request.json, &mut output)
+}
+
+fn certify(plan: &Plan, out: &Path, json: bool, output: &mut impl Write) -> Result<(), AuditError> {
     let judge = |metric| Judgement::of(metric, plan.get(metric.id).map(|(_, mechanism)| mechanism));
     let judgements: Vec<Judgement<'_>> = plan.registry().metrics().map(judge).collect();
-    let written = certificates::write(&judgements, &request.out)?;
-    eprintln!("wrote {written} certificates to {}", request.out.display());
-    let printed = if request.json {
+    let written = certificates::write(&judgements, out)?;
+    eprintln!("wrote {written} certificates to {}", out.display());
+    let printed = if json {
         writeln!(output, "{}", judgements.iter().map(to_json).collect::<Value>())
     } else {
-        print(&judgements, &mut output)
+        print(&judgements, output)
     };
     printed.and_then(|()| output.flush()).map_err(AuditError::Stdout)?;
     let defects: Vec<String> =
@@ -114,13 +137,18 @@ fn print(judgements: &[Judgement<'_>], output: &mut impl Write) -> io::Result<()
     let header = ["metric", "family", "parameters", "declared", "realised", "second opinion", "verdict"];
     let mut rows = vec![header.map(str::to_owned)];
     rows.extend(judgements.iter().map(to_row));
-    let mut widths = [0; 7];
-    for row in &rows {
+    print_table(&rows, output)
+}
+
+/// Prints rows with aligned columns.
+fn print_table<const N: usize>(rows: &[[String; N]], output: &mut impl Write) -> io::Result<()> {
+    let mut widths = [0; N];
+    for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);
         }
     }
-    for row in &rows {
+    for row in rows {
         let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
         writeln!(output, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
     }

@@ -9,6 +9,8 @@ use hubbub_randomizer::Plan;
 use serde_json::json;
 use thiserror::Error;
 
+use super::lint::lint;
+
 /// Why a check did not pass.
 #[derive(Debug, Error)]
 pub enum CheckError {
@@ -50,7 +52,7 @@ pub fn check(directory: &Path, now_s: i64, json: bool, mut output: impl Write) -
         Ok(registry) => {
             let praise = praise(directory, &registry);
             let lints = registry.lint(now_s).0;
-            ([lints, without_mechanism(registry)].concat(), praise)
+            ([lints, of_mechanisms(registry)].concat(), praise)
         }
         Err(ReadError::Invalid { findings, .. }) => (findings.0, String::new()),
         Err(error) => return Err(error.into()),
@@ -68,14 +70,7 @@ pub fn check(directory: &Path, now_s: i64, json: bool, mut output: impl Write) -
         return Ok(());
     }
     let list: Vec<String> = findings.iter().map(Finding::to_string).collect();
-    Err(CheckError::Defects {
-        directory: directory.to_owned(),
-        count: list.len(),
-        list: list.join(
-            "
-",
-        ),
-    })
+    Err(CheckError::Defects { directory: directory.to_owned(), count: list.len(), list: list.join("\n") })
 }
 
 fn to_json(Finding { code, file, line, metric, message, remedy }: &Finding) -> serde_json::Value {
@@ -84,12 +79,15 @@ fn to_json(Finding { code, file, line, metric, message, remedy }: &Finding) -> s
     })
 }
 
-/// Metrics that could never be asked, because no mechanism serves them.
-fn without_mechanism(registry: Registry) -> Vec<Finding> {
+/// What is wrong with the mechanisms, or that no mechanism serves a metric, which then could never be asked.
+fn of_mechanisms(registry: Registry) -> Vec<Finding> {
     let plan = Plan::new(registry);
-    let failures = plan.registry().metrics().filter_map(|metric| Some((metric, plan.get(metric.id).err()?)));
     let remedy = "change the domain or the mechanism";
-    failures.map(|(metric, error)| metric.finding(Code::Mechanism, &error.to_string(), remedy)).collect()
+    let findings = plan.registry().metrics().map(|metric| match plan.get(metric.id) {
+        Ok((metric, mechanism)) => lint(metric, mechanism),
+        Err(error) => vec![metric.finding(Code::Mechanism, &error.to_string(), remedy)],
+    });
+    findings.flatten().collect()
 }
 
 fn praise(directory: &Path, registry: &Registry) -> String {
