@@ -5,13 +5,17 @@ SHELL := /bin/sh
 CARGO ?= cargo
 PYTHON_ENVIRONMENT := .venv
 DEMO := target/demo-of-tests
+CERTIFICATES := target/certificates
+SAMPLES := target/speed-samples
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help demo test build system python format lint unit docs whole clean
+.PHONY: help demo test test-full bench build system python format lint unit docs whole clean
 
 help:
 	@echo "make demo   the whole pipeline on this machine's real values; results in demo-out/"
 	@echo "make test   formatting, lints, all tests, documentation, notebooks"
+	@echo "make test-full  the same, and 1,000 clean runs of every privacy check, none of which may raise an alarm"
+	@echo "make bench  speed and error beside limits and peers, on one core; ends with a table of ratios"
 	@echo "make clean  remove what the two commands have made"
 
 ## The main job.
@@ -22,6 +26,18 @@ demo: system build
 test: system
 	$(MAKE) -j2 build python
 	$(MAKE) format lint unit docs whole
+
+## What takes too long for every day. The few runs of `make test` are the same ones.
+test-full: test
+	HUBBUB_CLEAN_RUNS=1000 $(CARGO) test --release --locked -p hubbub-randomizer --test outside mutants::clean -- --nocapture
+	python3 tests/reference/shuffle.py --check
+
+## Figures of an earlier run would look like this run's.
+bench: system build
+	rm -rf $(SAMPLES)
+	CRITERION_HOME=$(abspath $(SAMPLES)) $(CARGO) bench --locked -p hubbub-randomizer --bench speed -- --noplot
+	benches/peers/run
+	python3 benches/ratios.py $(SAMPLES) target/peers/speed.jsonl
 
 system:
 	@scripts/need cc=build-essential dbus-daemon=dbus-daemon python3=python3
@@ -47,12 +63,16 @@ unit:
 docs:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
-## The demo's files through other people's programs, the reference's vectors, the approvals' digests, the notebooks.
+## The demo's files through other people's programs, certificates through the second verifier, the reference's vectors, the
+## approvals' digests, the notebooks.
 whole:
 	target/debug/hubbub demo --out $(DEMO)
+	rm -rf $(CERTIFICATES)
+	target/debug/hubbub audit --registry metrics --out $(CERTIFICATES)
+	python3 privacy/verify_certificates.py --registry metrics $(CERTIFICATES)
 	python3 tests/reference/make_vectors.py --check
 	python3 metrics/refresh.py covers --check
-	HUBBUB_DEMO=$(abspath $(DEMO)) $(PYTHON_ENVIRONMENT)/bin/python -m pytest -q tests/python
+	HUBBUB_DEMO=$(abspath $(DEMO)) HUBBUB_AUDIT=$(abspath $(CERTIFICATES)) $(PYTHON_ENVIRONMENT)/bin/python -m pytest -q tests/python
 	HUBBUB_DEMO=$(abspath $(DEMO)) $(PYTHON_ENVIRONMENT)/bin/python -m pytest -q --nbmake notebooks
 
 clean:

@@ -10,8 +10,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use hubbub_privacy::Exit;
 use hubbub_privacy::registry::{ReadError, read};
+use hubbub_privacy::{Exit, Metric};
 use hubbub_randomizer::Plan;
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -19,8 +19,14 @@ use thiserror::Error;
 use black_box::{BlackBoxError, Trial};
 use certificates::{Judgement, WriteError};
 
+use crate::plan::figures::Shuffled;
+use crate::plan::parse_delta;
+
 /// Parameters that are long or follow from the others; the certificate has them.
 const NOT_SHOWN: [&str; 3] = ["threshold", "alpha_2_64", "weights_sha256"];
+
+/// How many reports a metric that expects none, a draft, is shuffled among.
+const DRAFT_REPORTS: u64 = 20_000;
 
 /// The grid of an enclosed logarithm, so that showing its upper end rounds nothing away.
 const DECIMALS: u32 = 15;
@@ -40,6 +46,9 @@ pub struct Audit {
     /// declared epsilon, the exact law of every coordinate and of several together, and independence from report to report.
     #[arg(long, value_name = "METRIC")]
     black_box: Option<String>,
+    /// The chance that the shuffle figure beside a certificate does not hold
+    #[arg(long, value_name = "DELTA", default_value = "1e-6", value_parser = parse_delta)]
+    delta: f64,
     #[command(flatten)]
     trial: Trial,
     /// Print the result as JSON on stdout: an array of all metrics, or an object with --black-box
@@ -97,18 +106,29 @@ pub fn run(request: &Audit, mut output: impl Write) -> Result<(), AuditError> {
         return Ok(black_box::run(&plan, &request.registry, metric, &request.trial, request.json, &mut output)?);
     }
     let out = request.out.as_deref().expect("clap requires --out without --black-box");
-    certify(&plan, out, request.json, &mut output)
+    certify(&plan, out, request, &mut output)
 }
 
-fn certify(plan: &Plan, out: &Path, json: bool, output: &mut impl Write) -> Result<(), AuditError> {
+fn certify(plan: &Plan, out: &Path, request: &Audit, output: &mut impl Write) -> Result<(), AuditError> {
     let judge = |metric| Judgement::of(metric, plan.get(metric.id).map(|(_, mechanism)| mechanism));
     let judgements: Vec<Judgement<'_>> = plan.registry().metrics().map(judge).collect();
+    let shuffled: Vec<Option<Shuffled>> = plan
+        .registry()
+        .metrics()
+        .map(|metric| match plan.get(metric.id) {
+            Ok((_, mechanism)) => {
+                Shuffled::new(mechanism, metric.privacy.epsilon, crowd(metric), request.delta).ok().flatten()
+            }
+            Err(_) => None,
+        })
+        .collect();
+    let both: Vec<Row<'_>> = judgements.iter().zip(shuffled).collect();
     let written = certificates::write(&judgements, out)?;
     eprintln!("wrote {written} certificates to {}", out.display());
-    let printed = if json {
-        writeln!(output, "{}", judgements.iter().map(to_json).collect::<Value>())
+    let printed = if request.json {
+        writeln!(output, "{}", both.iter().map(to_json).collect::<Value>())
     } else {
-        print(&judgements, output)
+        print(&both, request.delta, output)
     };
     printed.and_then(|()| output.flush()).map_err(AuditError::Stdout)?;
     let defects: Vec<String> =
@@ -119,7 +139,15 @@ fn certify(plan: &Plan, out: &Path, json: bool, output: &mut impl Write) -> Resu
     Err(AuditError::Failed { failed: judgements.len() - written, all: judgements.len(), list: defects.join("\n") })
 }
 
-fn to_json(judgement: &Judgement<'_>) -> Value {
+/// The reports that one week is expected to bring.
+fn crowd(metric: &Metric) -> u64 {
+    metric.utility.as_ref().map_or(DRAFT_REPORTS, |utility| utility.expected_reports)
+}
+
+/// A metric's judgement, and the second figure where there is one.
+type Row<'a> = (&'a Judgement<'a>, Option<Shuffled>);
+
+fn to_json((judgement, shuffled): &Row<'_>) -> Value {
     let certificate = judgement.certificate.as_ref();
     json!({
         "metric": judgement.metric.name,
@@ -128,16 +156,24 @@ fn to_json(judgement: &Judgement<'_>) -> Value {
         "epsilon": judgement.metric.privacy.epsilon.to_string(),
         "epsilon_realized": certificate.map(|certificate| decimal(&certificate.epsilon_realized[1])),
         "second_opinion": judgement.opinion.as_ref().map(second_opinion::Opinion::to_json),
+        "shuffle": shuffled.as_ref().map(|Shuffled { delta, generic, specific }| {
+            json!({ "reports": crowd(judgement.metric), "delta": delta, "generic": generic, "specific": specific })
+        }),
         "verdict": verdict(judgement),
         "defects": judgement.defects.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 
-fn print(judgements: &[Judgement<'_>], output: &mut impl Write) -> io::Result<()> {
-    let header = ["metric", "family", "parameters", "declared", "realised", "second opinion", "verdict"];
+fn print(judgements: &[Row<'_>], delta: f64, output: &mut impl Write) -> io::Result<()> {
+    let header = ["metric", "family", "parameters", "declared", "realised", "second opinion", "shuffled", "verdict"];
     let mut rows = vec![header.map(str::to_owned)];
     rows.extend(judgements.iter().map(to_row));
-    print_table(&rows, output)
+    print_table(&rows, output)?;
+    writeln!(
+        output,
+        "\nshuffled: a second figure, never instead of the first: the central epsilon, at delta {delta:e}, if the reports that \
+         one week is expected\nto bring arrive unlinkable ({DRAFT_REPORTS} for drafts)"
+    )
 }
 
 /// Prints rows with aligned columns.
@@ -155,7 +191,7 @@ fn print_table<const N: usize>(rows: &[[String; N]], output: &mut impl Write) ->
     Ok(())
 }
 
-fn to_row(judgement: &Judgement<'_>) -> [String; 7] {
+fn to_row((judgement, shuffled): &Row<'_>) -> [String; 8] {
     let none = || "-".to_owned();
     let certificate = judgement.certificate.as_ref();
     [
@@ -165,6 +201,8 @@ fn to_row(judgement: &Judgement<'_>) -> [String; 7] {
         judgement.metric.privacy.epsilon.to_string(),
         certificate.map_or_else(none, |certificate| decimal(&certificate.epsilon_realized[1])),
         judgement.opinion.as_ref().map_or_else(none, ToString::to_string),
+        // Rounded up at the fourth decimal.
+        shuffled.as_ref().map_or_else(none, |shuffled| format!("{:.4}", (shuffled.specific * 1e4).ceil() / 1e4)),
         verdict(judgement).to_owned(),
     ]
 }

@@ -92,8 +92,16 @@ pub struct Shuffled {
 }
 
 impl Shuffled {
-    /// Of a crowd of no reports nothing is known.
-    fn new(mechanism: &Mechanism, epsilon: Epsilon, reports: u64, delta: f64) -> Result<Option<Self>, ShuffleError> {
+    /// The central epsilon of `reports` unlinkable reports; of a crowd of none nothing is known.
+    ///
+    /// # Errors
+    /// [`ShuffleError`] when there is none for such a mechanism.
+    pub fn new(
+        mechanism: &Mechanism,
+        epsilon: Epsilon,
+        reports: u64,
+        delta: f64,
+    ) -> Result<Option<Self>, ShuffleError> {
         if reports == 0 {
             return Ok(None);
         }

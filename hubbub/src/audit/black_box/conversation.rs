@@ -67,7 +67,8 @@ pub fn hold(
     }
     let status = program.ended();
     let lines = transcript.lines();
-    if let Some(code) = status.and_then(|status| status.code()).filter(|code| lines == 0 && NOT_STARTED.contains(code)) {
+    if let Some(code) = status.and_then(|status| status.code()).filter(|code| lines == 0 && NOT_STARTED.contains(code))
+    {
         return Err(BlackBoxError::NotStarted { code });
     }
     if lines < draws {

@@ -132,9 +132,13 @@ mod tests {
     fn sets_of_every_size_are_tried() {
         for (size, max_items) in [(6, 2), (500, 16), (4, 9), (5, 5), (1000, 1)] {
             let inputs = choose(&Domain::Set { values: labels(size), max_items }, &mut generator(3));
-            let lengths: Vec<u32> = inputs.iter().map(|v| if let Value::Items(v) = v { v.len() as u32 } else { 0 }).collect();
+            let lengths: Vec<u32> =
+                inputs.iter().map(|v| if let Value::Items(v) = v { v.len() as u32 } else { 0 }).collect();
             assert!(inputs.len() >= 5 && inputs.len() <= MAX_INPUTS, "{inputs:?}");
-            assert!(lengths.contains(&0) && lengths.contains(&1) && lengths.contains(&max_items.min(size)), "{inputs:?}");
+            assert!(
+                lengths.contains(&0) && lengths.contains(&1) && lengths.contains(&max_items.min(size)),
+                "{inputs:?}"
+            );
             assert!(max_items >= size || lengths.iter().any(|&length| length > max_items), "{inputs:?}");
         }
         assert_eq!(choose(&Domain::Set { values: labels(3), max_items: 2 }, &mut generator(3)).len(), 8);

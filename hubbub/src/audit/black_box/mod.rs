@@ -112,7 +112,9 @@ pub enum BlackBoxError {
         source: io::Error,
     },
     /// The shell cannot start the program.
-    #[error("the program of --command cannot be started (the shell ended with {code} before any report); check its path")]
+    #[error(
+        "the program of --command cannot be started (the shell ended with {code} before any report); check its path"
+    )]
     NotStarted {
         /// The shell's exit code.
         code: i32,
@@ -212,7 +214,8 @@ fn command(registry: &Path, metric: &Metric, trial: &Trial) -> Result<Command, B
         }
         None => {
             let this = std::env::current_exe();
-            let this = this.map_err(|source| BlackBoxError::Start { program: "hubbub randomize".to_owned(), source })?;
+            let this =
+                this.map_err(|source| BlackBoxError::Start { program: "hubbub randomize".to_owned(), source })?;
             let mut shipped = Command::new(this);
             shipped.arg("randomize").arg("--registry").arg(registry).args(["--metric", &metric.name]);
             if let Some(seed) = trial.seed {
@@ -274,7 +277,10 @@ impl Subject<'_> {
         super::print_table(&rows, output)?;
         let error = 1.0 - self.trial.confidence;
         if passed {
-            writeln!(output, "\nNothing speaks against this program. So large a deviation as would, an honest program shows")?;
+            writeln!(
+                output,
+                "\nNothing speaks against this program. So large a deviation as would, an honest program shows"
+            )?;
             writeln!(output, "with probability at most {error:.3e}.")
         } else {
             writeln!(output, "\nThis program is at fault: an honest one fails with probability at most {error:.3e}.")

@@ -30,9 +30,12 @@ impl SetLaw {
         if length <= self.m {
             return self.meets_exactly(size, own);
         }
-        let taken = Hypergeometric::new(length.into(), own.into(), self.m.into()).expect("own and m are at most length");
+        let taken =
+            Hypergeometric::new(length.into(), own.into(), self.m.into()).expect("own and m are at most length");
         let least = (self.m + own).saturating_sub(length);
-        (least..=own.min(self.m)).map(|taken_own| taken.pmf(taken_own.into()) * self.meets_exactly(size, taken_own)).sum()
+        (least..=own.min(self.m))
+            .map(|taken_own| taken.pmf(taken_own.into()) * self.meets_exactly(size, taken_own))
+            .sum()
     }
 
     /// P(the report holds both of two values), of which the truth has the first or not, and the second or not.
@@ -122,10 +125,14 @@ mod tests {
     fn agreement_is_the_sum_of_products() {
         let subset = Subset::of_sets(&ExpBound::new("1".parse().unwrap()), 6, 2, 3);
         let law = SetLaw::of(&subset);
-        for (first, second, union) in [(vec![0, 1], vec![0, 1], 2), (vec![0, 1], vec![1, 2], 3), (vec![0, 1], vec![], 4)] {
+        for (first, second, union) in
+            [(vec![0, 1], vec![0, 1], 2), (vec![0, 1], vec![1, 2], 3), (vec![0, 1], vec![], 4)]
+        {
             let [first, second] = [first, second].map(Value::Items);
             let product = |output: &Payload| {
-                (Law::probability(&subset, &first, output) * Law::probability(&subset, &second, output)).to_f64().value()
+                (Law::probability(&subset, &first, output) * Law::probability(&subset, &second, output))
+                    .to_f64()
+                    .value()
             };
             let exact: f64 = subset.outputs().iter().map(product).sum();
             assert!((law.agreement(union) - exact).abs() < 1e-12, "{union}: {exact}");

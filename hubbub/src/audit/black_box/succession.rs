@@ -214,12 +214,12 @@ mod tests {
             (Scope::Lines, 2, 0, Common::Report, 2, 4),
             (Scope::Lines, 2, 1, Common::Report, 0, 3),
             (Scope::LinesOfOneInput, 1, 0, Common::Report, 1, 2),
-            (Scope::LinesOfOneInput, 2, 1, Common::Report, 0, 1),
+            (Scope::LinesOfOneInput, 2, 1, Common::Report, 0, 2),
             // Input 0: reports 0 0 0 1 0; input 1: reports 1 0 1 1.
             (Scope::Input(0), 1, 0, Common::Report, 1, 2),
             (Scope::Input(0), 1, 1, Common::Report, 1, 2),
             (Scope::Input(0), 2, 0, Common::Side, 1, 2),
-            (Scope::Input(1), 1, 0, Common::Report, 0, 2),
+            (Scope::Input(1), 1, 0, Common::Report, 1, 2),
         ] {
             let found = of(&succession, scope, lag, phase, common);
             assert_eq!((found.hits, found.draws), (hits, draws), "{scope:?} {lag} {phase} {common:?}");

@@ -44,7 +44,13 @@ impl Tally {
         let (n, all) = (events.inputs(), events.list().len());
         let succession = Succession::new(&events);
         let (hits, draws) = (vec![0; all * n], vec![0; n]);
-        Self { hits: [hits.clone(), hits], draws: [draws.clone(), draws], bits: vec![0; ID_BITS * n], events, succession }
+        Self {
+            hits: [hits.clone(), hits],
+            draws: [draws.clone(), draws],
+            bits: vec![0; ID_BITS * n],
+            events,
+            succession,
+        }
     }
 
     /// What is counted.

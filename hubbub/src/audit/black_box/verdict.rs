@@ -187,9 +187,7 @@ fn epsilon(leakage: &Leakage, tally: &Tally, claim: &Claim<'_>) -> Verdict {
         n => format!(" or {} more", n - 1),
     };
     let not = if *complement { "not: " } else { "" };
-    let side = |(i, frequency): &(usize, Frequency)| {
-        json!({ "input": claim.inputs[*i], "hits": frequency.hits, "draws": frequency.draws })
-    };
+    let side = |(i, frequency): &(usize, Frequency)| json!({ "input": claim.inputs[*i], "hits": frequency.hits, "draws": frequency.draws });
     Verdict {
         check: "epsilon",
         outcome: Outcome::of(*bound > claim.declared),

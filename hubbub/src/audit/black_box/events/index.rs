@@ -30,7 +30,8 @@ impl IndexEvents {
         let size = window.values() as u32 + window.width() - 1;
         let law = Law::Window { windows: windows.clone(), inside: law(true), outside: law(false) };
         let large = (size as usize > MAX_OUTPUTS).then(|| {
-            let edges = windows.iter().flat_map(|window| [window.start.saturating_sub(1), window.start, window.end - 1]);
+            let edges =
+                windows.iter().flat_map(|window| [window.start.saturating_sub(1), window.start, window.end - 1]);
             (Ranges::of(size), Watched::new(size, super::MAX_RANGES, edges))
         });
         Self { size, law, supporting: windows, large }

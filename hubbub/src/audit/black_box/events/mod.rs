@@ -110,7 +110,7 @@ trait Reports {
 }
 
 enum Family {
-    Subset(SubsetEvents),
+    Subset(Box<SubsetEvents>),
     Cyclotomic(CyclotomicEvents),
     Index(IndexEvents),
 }
@@ -143,7 +143,10 @@ impl Events {
     /// The events of `mechanism` for at most eight inputs.
     pub fn of(mechanism: &Mechanism, inputs: &[Value]) -> Self {
         match mechanism {
-            Mechanism::Subset(subset) => Self::build(SubsetEvents::new(subset, inputs), Family::Subset, inputs.len()),
+            Mechanism::Subset(subset) => {
+                let boxed = |events| Family::Subset(Box::new(events));
+                Self::build(SubsetEvents::new(subset, inputs), boxed, inputs.len())
+            }
             Mechanism::Cyclotomic(cyclotomic) => {
                 Self::build(CyclotomicEvents::new(cyclotomic, inputs), Family::Cyclotomic, inputs.len())
             }
@@ -161,8 +164,11 @@ impl Events {
         let support =
             |i| Event::new(What::Supports(i), Purpose::Calibration, all.clone().map(|x| reports.supports(i, x)));
         let mut list: Vec<Event> = all.clone().map(support).collect();
-        let pattern =
-            |bits: u32| Event { what: What::Pattern(bits as u8), purpose: Purpose::Distinction, law: vec![None; inputs] };
+        let pattern = |bits: u32| Event {
+            what: What::Pattern(bits as u8),
+            purpose: Purpose::Distinction,
+            law: vec![None; inputs],
+        };
         list.extend((0..1 << inputs).map(pattern));
         let outputs = reports.outputs();
         let chances = |output: &Payload| all.clone().map(|x| reports.chance(x, output)).collect::<Vec<f64>>();
@@ -173,7 +179,7 @@ impl Events {
         };
         let agreement = all.clone().map(|a| all.clone().map(|b| agreement(a, b)).collect()).collect();
         let start = list.len();
-        let mut partitions = vec![inputs..start];
+        let mut partitions: Vec<Range<usize>> = std::iter::once(inputs..start).collect();
         for (output, chances) in outputs.iter().flatten().zip(chances.iter().flatten()) {
             let several = matches!(output, Payload::List(items) if items.len() > 1);
             let purpose = if several { Purpose::Joint } else { Purpose::Calibration };

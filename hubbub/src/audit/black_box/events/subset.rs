@@ -173,7 +173,10 @@ impl Reports for SubsetEvents {
                 events.push(Event::new(What::Pair(low, high), Purpose::Joint, law.into_iter()));
             }
         }
-        debug_assert_eq!(events.len(), self.ranges.map_or(0, Ranges::count) + self.singles.list.len() + self.pair_count());
+        debug_assert_eq!(
+            events.len(),
+            self.ranges.map_or(0, Ranges::count) + self.singles.list.len() + self.pair_count()
+        );
         events
     }
 
