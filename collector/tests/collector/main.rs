@@ -10,6 +10,7 @@ mod consent;
 mod ctl;
 mod durability;
 mod refused_starts;
+mod respondent;
 mod server;
 mod upload;
 mod upload_tls;

@@ -42,9 +42,9 @@ fn every_kind_gets_its_mechanism_or_a_clear_refusal() {
         .concat(),
     );
     assert_eq!(plan.by_name("test.m1").unwrap().1.family(), "subset");
-    assert_eq!(plan.by_name("test.m2").unwrap().1.family(), "folded_geometric");
-    assert!(matches!(plan.by_name("test.m3"), Err(PlanError::Unsupported { .. })));
-    assert!(matches!(plan.by_name("test.m4"), Err(PlanError::WrongMechanism { .. })));
+    assert_eq!(plan.by_name("test.m2").unwrap().1.family(), "window");
+    assert!(matches!(plan.by_name("test.m3"), Ok((_, Mechanism::Subset(sets))) if sets.is_of_sets()));
+    assert!(matches!(plan.by_name("test.m4"), Err(PlanError::NoMechanism { .. })));
     assert!(matches!(plan.by_name("test.m5").unwrap().1, Mechanism::Subset(subset) if subset.k() == 1));
     assert!(matches!(plan.by_name("test.nothing"), Err(PlanError::UnknownMetric(_))));
 }

@@ -11,7 +11,7 @@ use super::program::Program;
 use super::tally::{Half, Tally};
 use super::transcript::{Rule, Transcript};
 
-/// A longer line is no report; the rest of it counts as further lines.
+/// A longer line is no report, and nothing after it is read.
 const MAX_LINE_BYTES: u64 = 1 << 16;
 /// The progress bar moves every so many lines.
 const STEP: u64 = 1 << 12;
@@ -54,6 +54,13 @@ pub fn hold(
         }
         if transcript.lines() == draws {
             transcript.broken(Rule::OnePerValue, || format!("more than {draws} lines for {draws} values"));
+            return Ok(());
+        }
+        if line.len() as u64 == MAX_LINE_BYTES && !line.ends_with(b"\n") {
+            let number = transcript.lines() + 1;
+            transcript.broken(Rule::WellFormed, || format!("line {number} is longer than {MAX_LINE_BYTES} bytes"));
+            transcript
+                .broken(Rule::OnePerValue, || format!("{} lines for {draws} values, then an endless one", number - 1));
             return Ok(());
         }
         let half = if transcript.lines() < draws / 2 { Half::First } else { Half::Second };

@@ -48,32 +48,33 @@ const CONFIDENCES: std::ops::RangeInclusive<f64> = 0.5..=0.999_999_999;
 pub struct Trial {
     /// How many reports to draw, over all inputs together
     ///
-    /// With n inputs (at most 8), an event of probability p that is off by the part r of itself is found out if N is at
-    /// least about 45 n (1 - p) / (p r^2). For a boolean at epsilon 1 (n = 2, p = 0.73) 1,000,000 draws find 1 % (330,000
-    /// would do), 8,300,000 find 0.2 % and 33,000,000 find 0.1 %. Whether epsilon itself is exceeded is measured on half of
-    /// the draws; 1,000,000 find an epsilon of 1.03 where 1 is declared for a boolean.
-    #[arg(long, value_name = "N", requires = "black_box", default_value_t = 1_000_000,
+    /// The chance p that a report supports its own input is counted over all inputs together: if it is off by the part r of
+    /// itself, it is found out if N is at least about 45 (1 - p) / (p r^2). For a boolean at epsilon 1 (p = 0.73) 1,000,000
+    /// draws find 0.5 % (660,000 would do); 1 % takes 170,000 and 0.1 % takes 17,000,000. Any other event, of chance p given
+    /// one of n inputs (at most 8), takes n times as many. Whether epsilon itself is exceeded is measured on half of the
+    /// draws; 1,000,000 find an epsilon of 1.03 where 1 is declared for a boolean.
+    #[arg(long, value_name = "N", requires = "black_box", conflicts_with = "out", default_value_t = 1_000_000,
           value_parser = clap::value_parser!(u64).range(LEAST_DRAWS..=MOST_DRAWS))]
     draws: u64,
     /// How sure to be before a program is blamed
     ///
     /// All checks together fail an honest program with probability at most 1 - C. Tests share this probability (Bonferroni),
     /// and each bound is valid for every number of draws (Clopper-Pearson).
-    #[arg(long, value_name = "C", requires = "black_box", default_value_t = 0.999, value_parser = confidence)]
+    #[arg(long, value_name = "C", requires = "black_box", conflicts_with = "out", default_value_t = 0.999, value_parser = confidence)]
     confidence: f64,
     /// The program to audit instead of `hubbub randomize`, as the shell `/bin/sh -c` runs it
     ///
     /// It gets one true value a line on stdin and must write one report a line on stdout, in the same order. HUBBUB_REGISTRY
     /// and HUBBUB_METRIC in its environment say what is asked; nothing is appended to the command. Its process group is ended
     /// when the audit ends.
-    #[arg(long, value_name = "PROGRAM", requires = "black_box")]
+    #[arg(long, value_name = "PROGRAM", requires = "black_box", conflicts_with = "out")]
     command: Option<String>,
     /// Write a picture of the largest deviations with their intervals, as SVG
-    #[arg(long, value_name = "FILE.svg", requires = "black_box")]
+    #[arg(long, value_name = "FILE.svg", requires = "black_box", conflicts_with = "out")]
     plot: Option<PathBuf>,
     /// Draw the choice and order of inputs, and the reports of `hubbub randomize`, from this seed [default: the operating
     /// system's randomness]
-    #[arg(long, value_name = "N", requires = "black_box")]
+    #[arg(long, value_name = "N", requires = "black_box", conflicts_with = "out")]
     seed: Option<u64>,
 }
 
@@ -271,19 +272,17 @@ impl Subject<'_> {
 
     fn print(&self, verdicts: &[Verdict], passed: bool, output: &mut impl Write) -> io::Result<()> {
         writeln!(output, "{}", self.title())?;
-        writeln!(output, "inputs: {}\n", self.lines.join(" | "))?;
+        let inputs = (1..).zip(self.lines).map(|(number, line)| format!("{number} {line}"));
+        writeln!(output, "inputs: {}\n", inputs.collect::<Vec<_>>().join(" | "))?;
         let mut rows = vec![["check", "worst case", "statistic", "limit", "verdict"].map(str::to_owned)];
         rows.extend(verdicts.iter().map(Verdict::row));
         super::print_table(&rows, output)?;
-        let error = 1.0 - self.trial.confidence;
-        if passed {
-            writeln!(
-                output,
-                "\nNothing speaks against this program. So large a deviation as would, an honest program shows"
-            )?;
-            writeln!(output, "with probability at most {error:.3e}.")
-        } else {
-            writeln!(output, "\nThis program is at fault: an honest one fails with probability at most {error:.3e}.")
-        }
+        let error = format!("{:.9}", 1.0 - self.trial.confidence);
+        let found = if passed { "Nothing speaks against this program" } else { "This program is at fault" };
+        writeln!(
+            output,
+            "\n{found}. An honest program is blamed with probability at most {}.",
+            error.trim_end_matches('0')
+        )
     }
 }

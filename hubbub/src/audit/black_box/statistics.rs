@@ -85,6 +85,14 @@ pub struct Comparison<T> {
     pub law: f64,
 }
 
+impl<T> Comparison<T> {
+    /// The same with another subject.
+    pub fn map<U>(self, subject: impl FnOnce(T) -> U) -> Comparison<U> {
+        let Self { subject: old, frequency, law } = self;
+        Comparison { subject: subject(old), frequency, law }
+    }
+}
+
 /// A comparison with what the draws say about the true probability.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Deviation<T> {

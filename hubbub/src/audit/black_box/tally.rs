@@ -96,6 +96,15 @@ impl Tally {
         })
     }
 
+    /// How often a report supports the input it was made of, all inputs together. Inputs are uniform, so the law is the mean.
+    pub fn own_support(&self) -> Comparison<()> {
+        let n = self.events.inputs();
+        // The first events are the support of each input.
+        let of_own = (0..n).map(|i| self.of(OfInput { event: i, input: i }));
+        let law = (0..n).map(|i| self.events.support_of_own(i)).sum::<f64>() / n as f64;
+        Comparison { subject: (), frequency: of_own.fold(Frequency::default(), |sum, part| sum + part), law }
+    }
+
     /// Every bit of the ids, which must be 0 and 1 equally often whatever the input.
     pub fn id_bits(&self) -> impl Iterator<Item = Comparison<OfInput>> + '_ {
         let n = self.events.inputs();

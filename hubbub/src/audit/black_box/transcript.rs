@@ -105,7 +105,8 @@ impl<'a> Transcript<'a> {
         let breach = &mut self.breaches[rule as usize];
         breach.count += 1;
         if breach.count == 1 {
-            breach.first = how();
+            // A program's text must not steer a terminal.
+            breach.first = how().replace(char::is_control, "\u{fffd}");
         }
     }
 
@@ -243,6 +244,17 @@ mod tests {
         ] {
             assert_eq!(broken(&lines), rules, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn a_wrong_line_cannot_steer_the_terminal() {
+        let directory = tempfile::tempdir().unwrap();
+        let plan = plan(directory.path());
+        let (metric, mechanism) = plan.by_name("test.m").unwrap();
+        let mut transcript = Transcript::new(metric, mechanism);
+        assert_eq!(transcript.read("\u{1b}[2J\tnothing".as_bytes()), None);
+        let first = &transcript.breach(Rule::WellFormed).first;
+        assert!(first.starts_with("line 1, `\u{fffd}[2J\u{fffd}nothing`: "), "{first}");
     }
 
     #[test]

@@ -15,6 +15,8 @@ use super::transcript::{Rule, Transcript};
 
 /// The statistical checks: ids, epsilon, calibration, joint, serial independence.
 const STATISTICAL: f64 = 5.0;
+/// The longest text of an input that is repeated in a sentence.
+const SHOWN_CHARS: usize = 24;
 /// Deviations of a check that are kept for JSON and the picture.
 const KEPT: usize = 16;
 
@@ -108,6 +110,14 @@ pub struct Claim<'a> {
     pub confidence: f64,
 }
 
+impl Claim<'_> {
+    /// An input in a sentence: its text, or its number where that is long.
+    fn input(&self, i: usize) -> String {
+        let text = &self.inputs[i];
+        if text.chars().count() <= SHOWN_CHARS { format!("`{text}`") } else { format!("input {}", i + 1) }
+    }
+}
+
 /// All checks.
 pub fn judge(transcript: &Transcript<'_>, tally: &Tally, claim: &Claim<'_>) -> Vec<Verdict> {
     let lines = Rule::ALL.into_iter().map(|rule| of_rule(transcript, rule));
@@ -125,14 +135,17 @@ pub fn judge(transcript: &Transcript<'_>, tally: &Tally, claim: &Claim<'_>) -> V
 /// The checks of frequencies.
 pub fn statistical(tally: &Tally, claim: &Claim<'_>) -> Vec<Verdict> {
     let error = (1.0 - claim.confidence) / STATISTICAL;
-    let input = |i: usize| format!("`{}`", claim.inputs[i]);
+    let input = |i: usize| claim.input(i);
     let event = |at: OfInput| format!("{} given {}", tally.events().list()[at.event].describe(input), input(at.input));
+    let calibrated = |at: Option<OfInput>| at.map_or_else(|| "supports its own input, all inputs".to_owned(), event);
+    let calibration = tally.comparisons(Purpose::Calibration).map(|comparison| comparison.map(Some));
+    let calibration = calibration.chain([tally.own_support().map(|()| None)]);
     let bit = |at: OfInput| format!("bit {} of the id given {}", at.event, input(at.input));
     let series = |series: Series| series.describe(input);
     vec![
         two_sided("meaningless ids", tally.id_bits(), error, bit, "no reports"),
         epsilon(&leakage::measure(tally, error), tally, claim),
-        two_sided("calibration", tally.comparisons(Purpose::Calibration), error, event, "no reports"),
+        two_sided("calibration", calibration, error, calibrated, "no reports"),
         two_sided("joint", tally.comparisons(Purpose::Joint), error, event, "a report is one index: see calibration"),
         two_sided("serial independence", tally.succession().comparisons(), error, series, "no two reports"),
     ]
@@ -180,7 +193,7 @@ fn epsilon(leakage: &Leakage, tally: &Tally, claim: &Claim<'_>) -> Verdict {
     else {
         return Verdict::not_judged("epsilon", "no event came often enough");
     };
-    let input = |i: usize| format!("`{}`", claim.inputs[i]);
+    let input = |i: usize| claim.input(i);
     let first = events.first().map(|&event| tally.events().list()[event].describe(input)).unwrap_or_default();
     let others = match events.len() {
         1 => String::new(),

@@ -138,10 +138,10 @@ fn clean_runs_raise_no_alarm() {
 }
 
 #[test]
-fn a_million_draws_find_one_percent() {
+fn as_many_draws_as_the_help_says_find_what_it_says() {
     let (domain, mechanism) = boolean();
-    for factor in [0.99, 1.01] {
-        let verdicts = audit(&domain, &mechanism, 1_000_000, 11, &response(p(1.0) * factor));
+    for (factor, draws) in [(0.99, 170_000), (1.01, 170_000), (0.995, 1_000_000), (1.005, 1_000_000)] {
+        let verdicts = audit(&domain, &mechanism, draws, 11, &response(p(1.0) * factor));
         assert!(failed(&verdicts).contains(&"calibration"), "{factor}: {verdicts:#?}");
     }
     let verdicts = audit(&domain, &mechanism, 1_000_000, 11, &response(p(1.03)));
