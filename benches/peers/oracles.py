@@ -56,9 +56,11 @@ def seed_compiled_code(seed: int) -> None:
 
 def seed_peers(seed: int) -> None:
     """Their three generators: Python's, NumPy's, and the one of NumPy calls inside compiled code."""
-    random.seed(seed)
-    np.random.seed(seed)
-    seed_compiled_code(seed)
+    # NumPy's old generators take 32 bits; this mixes all of a longer seed into them.
+    mixed = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    random.seed(mixed)
+    np.random.seed(mixed)
+    seed_compiled_code(mixed)
 
 
 def same(value: int) -> int:

@@ -64,7 +64,7 @@ enum Command {
     /// Writes DIR/<metric>.json for every metric that passes, drafts too, and a table on stdout. A metric passes if the
     /// largest likelihood ratio of its mechanism, computed from the integers that the sampler reads, is at most e^epsilon,
     /// and if OpenDP, where it can express the mechanism, certifies no more either. A metric that fails keeps no
-    /// certificate of an earlier audit.
+    /// certificate of an earlier audit. With --black-box it judges one metric's sampler by its reports instead.
     Audit(Audit),
     /// Run the whole pipeline on this machine: daemon, server, simulated devices, estimates beside the truth
     Demo(Demo),

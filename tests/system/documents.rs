@@ -1,8 +1,9 @@
 //! Documents that would rot: commands and names in them must exist.
 
 use std::fs;
+use std::process::Command;
 
-use crate::programs::{hubbub, stdout_of};
+use crate::programs::{hubbub, program, run, stdout_of, text};
 use crate::sources::{CRATES, root};
 
 fn read(name: &str) -> String {
@@ -30,6 +31,28 @@ fn every_command_of_the_help_is_in_the_readme() {
     for name in names.into_iter().filter(|name| *name != "help") {
         assert!(readme.contains(&format!("hubbub {name}")), "README.md does not mention `hubbub {name}`");
     }
+}
+
+/// What a reader would type first; the others read their own files or take minutes.
+#[test]
+fn the_readmes_questions_and_audits_run_as_they_stand() {
+    let place = tempfile::tempdir().unwrap();
+    let certificates = place.path().join("certificates");
+    let readme = read("README.md");
+    let asked = ["hubbub plan --kind", "hubbub registry explain", "hubbub registry check", "hubbub audit"];
+    let lines = readme.lines().filter(|line| asked.iter().any(|asked| line.starts_with(asked)));
+    let mut ran = 0;
+    for line in lines.filter(|line| !line.ends_with('\\')) {
+        let command = line.split('#').next().unwrap();
+        let arguments: Vec<&str> = command
+            .split_whitespace()
+            .skip(1)
+            .map(|word| if word == "certificates" { text(&certificates) } else { word })
+            .collect();
+        stdout_of(&run(Command::new(program("hubbub")).args(&arguments).current_dir(root()), b""));
+        ran += 1;
+    }
+    assert!(ran >= 5, "{ran} commands found");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use super::statistics::Deviation;
-use super::verdict::{Outcome, Verdict};
+use super::verdict::{Outcome, Verdict, decimal};
 
 const WIDTH: f64 = 1100.0;
 /// Where the subject's text ends, the deviation's middle lies and the figures start.
@@ -18,7 +18,8 @@ const SPAN: f64 = 10.0;
 const UNIT: f64 = 18.0;
 /// Rows of each check.
 const ROWS: usize = 10;
-/// What fits left of the picture.
+/// What fits on a line, and left of the picture.
+const TITLE_CHARS: usize = 110;
 const SUBJECT_CHARS: usize = 84;
 
 const STYLE: &str = "svg{background:#fff;color:#1a1a1a;font:12px sans-serif}text{fill:currentColor}\
@@ -32,10 +33,10 @@ const STYLE: &str = "svg{background:#fff;color:#1a1a1a;font:12px sans-serif}text
 pub fn svg(title: &str, verdicts: &[Verdict]) -> String {
     let mut body = String::new();
     let mut y = MARGIN + 16.0;
-    text(&mut body, MARGIN, y, "title", title);
+    text(&mut body, MARGIN, y, "title", &shortened(title, TITLE_CHARS));
     y += ROW;
     let explained = "Dot: observed. Bar: where the true probability lies. Line: the exact law. Unit: standard deviations; \
-                     beyond 10 at the edge.";
+                     beyond 10 at the edge. Figures: observed / law.";
     text(&mut body, MARGIN, y, "soft", explained);
     for verdict in verdicts {
         let rows = &verdict.deviations[..verdict.deviations.len().min(ROWS)];
@@ -83,7 +84,7 @@ fn row(body: &mut String, y: f64, deviation: &Deviation<String>) {
          <circle class=\"dot\" cx=\"{dot:.1}\" cy=\"{middle}\" r=\"3.5\"/>"
     )
     .expect("a string takes everything");
-    text(body, FIGURES, y, "", &format!("{:.4e} / {:.4e}", frequency.observed(), law));
+    text(body, FIGURES, y, "", &format!("{} / {}", decimal(frequency.observed()), decimal(*law)));
     body.push_str("</g>");
 }
 

@@ -19,7 +19,7 @@ const STEP: Duration = Duration::from_millis(5);
 /// What shells report for a program that SIGINT ended.
 const INTERRUPTED: i32 = 130;
 
-/// The running program's group, so that a signal to this one ends it too.
+/// The running program's group, so that a signal to this one ends it too. Whoever ends a program waits for this.
 static RUNNING: Mutex<Option<Pid>> = Mutex::new(None);
 
 /// From now on SIGINT, SIGTERM and SIGHUP end the running program before they end this one.
@@ -44,7 +44,9 @@ pub fn end_on_a_signal() -> Result<(), BlackBoxError> {
                 _ = hangup.recv() => (),
             }
         });
-        if let Some(group) = *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) {
+        // Held to the end, so that the audit does not pronounce on a program that was ended from here.
+        let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(group) = *running {
             end(group);
         }
         eprintln!("hubbub audit: interrupted; the program it started was ended");
@@ -79,6 +81,8 @@ fn wait_for(leader: Pid, patience: Duration) -> bool {
 pub struct Program {
     child: Child,
     group: Pid,
+    /// Then the group's number may be somebody else's.
+    reaped: bool,
 }
 
 impl Program {
@@ -97,29 +101,28 @@ impl Program {
         let pipes = (child.stdin.take(), child.stdout.take());
         drop(running);
         let (Some(stdin), Some(stdout)) = pipes else { unreachable!("both were asked for") };
-        Ok((Self { child, group }, stdin, stdout))
+        Ok((Self { child, group, reaped: false }, stdin, stdout))
     }
 
     /// Waits, patiently, until it ends, and ends what is left of its group; nothing if it does not end by itself.
     pub fn ended(mut self) -> Option<ExitStatus> {
         let by_itself = wait_for(self.group, PATIENCE);
-        self.end();
-        let status = self.child.wait().ok();
-        status.filter(|_| by_itself)
+        self.end().filter(|_| by_itself)
     }
 
-    fn end(&self) {
+    /// Ends its group and reaps it.
+    fn end(&mut self) -> Option<ExitStatus> {
         end(self.group);
         *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.reaped = true;
+        self.child.wait().ok()
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Reaped already when `ended` was called; then the group's number may be somebody else's.
-        if matches!(self.child.try_wait(), Ok(None)) {
+        if !self.reaped {
             self.end();
-            drop(self.child.wait());
         }
     }
 }

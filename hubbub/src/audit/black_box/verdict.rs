@@ -189,10 +189,12 @@ fn two_sided<T>(
 
 fn epsilon(leakage: &Leakage, tally: &Tally, claim: &Claim<'_>) -> Verdict {
     let Some(Measured { bound, events, complement, likely, unlikely }) =
-        leakage.largest.as_ref().filter(|measured| measured.bound.is_finite() || measured.bound == f64::INFINITY)
+        leakage.largest.as_ref().filter(|measured| measured.bound > f64::NEG_INFINITY)
     else {
         return Verdict::not_judged("epsilon", "no event came often enough");
     };
+    // No event at all tells inputs apart by less than nothing.
+    let bound = bound.max(0.0);
     let input = |i: usize| claim.input(i);
     let first = events.first().map(|&event| tally.events().list()[event].describe(input)).unwrap_or_default();
     let others = match events.len() {
@@ -203,10 +205,10 @@ fn epsilon(leakage: &Leakage, tally: &Tally, claim: &Claim<'_>) -> Verdict {
     let side = |(i, frequency): &(usize, Frequency)| json!({ "input": claim.inputs[*i], "hits": frequency.hits, "draws": frequency.draws });
     Verdict {
         check: "epsilon",
-        outcome: Outcome::of(*bound > claim.declared),
+        outcome: Outcome::of(bound > claim.declared),
         worst: format!("{not}{first}{others}, {} against {}", input(likely.0), input(unlikely.0)),
         statistic: format!("at least {bound:.4}"),
-        limit: format!("declared {}, exact {:.4}", claim.declared, claim.realized),
+        limit: format!("declared {}, exact {:.6}", claim.declared, claim.realized),
         deviations: Vec::new(),
         figures: json!({
             "lower_bound": bound,
@@ -232,7 +234,7 @@ fn deviation_to_json(deviation: &Deviation<String>) -> Value {
 }
 
 /// A probability with the digits that matter.
-fn decimal(value: f64) -> String {
+pub fn decimal(value: f64) -> String {
     if value == 0.0 || value >= 1e-3 { format!("{value:.5}") } else { format!("{value:.2e}") }
 }
 
