@@ -23,7 +23,7 @@ pub fn decode(mechanism: &FoldedGeometric, counters: &Counters) -> [Figure; 2] {
     let std_error = different.then(|| (over_reports(&squares) / n).sqrt());
     let h = mechanism.unbiased(|x| noise_variance(mechanism, &g, x));
     let noise_std_error = (over_reports(&h).max(0.0) / n).sqrt();
-    let (least, largest) = g.iter().fold((f64::MAX, f64::MIN), |(low, high), &g| (low.min(g), high.max(g)));
+    let poisoning = mechanism.poisoning_gain() * f64::from(mechanism.max());
 
     [(Statistic::Mean, 1.0), (Statistic::Total, n)].map(|(statistic, scale)| Figure {
         statistic,
@@ -35,7 +35,7 @@ pub fn decode(mechanism: &FoldedGeometric, counters: &Counters) -> [Figure; 2] {
         ci95: std_error.map(|error| (scale * (mean - z() * error), scale * (mean + z() * error))),
         consistent: Some(scale * mean.clamp(0.0, f64::from(mechanism.max()))),
         pi1_pi0: None,
-        poisoning_shift_1pct: Some(scale * 0.01 * (largest - least)),
+        poisoning_shift_1pct: Some(scale * 0.01 * poisoning),
     })
 }
 

@@ -55,7 +55,6 @@ fn mean(window: &Window, counters: &Counters, statistic: Statistic, scale: f64) 
     let last = f64::from(window.values() as u32 - 1);
     // Of g^2 what the noise makes is what x^2 does not.
     let noise = over_reports(&|y| g[y as usize].powi(2) - window.unbiased_square(y)).max(0.0);
-    let (low, high) = (g[0], g[g.len() - 1]);
     Figure {
         statistic,
         value_index: None,
@@ -66,7 +65,7 @@ fn mean(window: &Window, counters: &Counters, statistic: Statistic, scale: f64) 
         ci95: std_error.map(|error| (scale * (mean - z() * error), scale * (mean + z() * error))),
         consistent: Some(scale * mean.clamp(0.0, last)),
         pi1_pi0: None,
-        poisoning_shift_1pct: Some(scale * 0.01 * (high - low)),
+        poisoning_shift_1pct: Some(scale * 0.01 * window.poisoning_gain() * last),
     }
 }
 

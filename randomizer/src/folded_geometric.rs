@@ -126,11 +126,12 @@ impl FoldedGeometric {
             .collect()
     }
 
-    /// By how many honest devices one forged report can move a mean, in units of the largest count: the spread of g over
-    /// that of the truth.
+    /// By how many honest devices one forged report can move a mean, in units of the largest count: the farthest estimate
+    /// from the count of a device at the other end.
     pub fn poisoning_gain(&self) -> f64 {
         let g = self.unbiased(f64::from);
-        (g[self.max as usize] - g[0]) / f64::from(self.max)
+        let max = f64::from(self.max);
+        g[self.max as usize].max(max - g[0]) / max
     }
 
     /// The largest likelihood ratio, with the inputs and the output that attain it.

@@ -196,11 +196,12 @@ impl Window {
         self.variance(0).max(self.variance(self.values / 2))
     }
 
-    /// By how many honest devices one forged report can move a mean, in units of the largest value: the spread of (y-b)/a
-    /// over that of the truth.
+    /// By how many honest devices one forged report can move a mean, in units of the largest value: the farthest estimate
+    /// from the value of a device at the other end.
     pub fn poisoning_gain(&self) -> f64 {
-        let last = self.values + self.width - 2;
-        (self.unbiased(last) - self.unbiased(0)) / f64::from(self.values - 1)
+        let last = f64::from(self.values - 1);
+        let (low, high) = (self.unbiased(0), self.unbiased(self.values + self.width - 2));
+        high.max(last - low) / last
     }
 
     pub(crate) fn parameters(&self) -> BTreeMap<String, serde_json::Value> {

@@ -19,7 +19,7 @@ use hubbub_collector::device::{
 };
 use hubbub_collector::event::Offer;
 use hubbub_collector::outbox::Outbox;
-use hubbub_collector::store::{self, StateDirectory};
+use hubbub_collector::store::{self, StateDirectory, StoreError};
 use hubbub_privacy::ledger::Entry;
 use hubbub_privacy::{Domain, Epsilon, Metric, MetricId, Period, Private, Registry};
 use hubbub_randomizer::conformance::SplitMix;
@@ -32,7 +32,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// Devices for each case: enough for every lie that the kit's tests plant, few enough for a disk that must be written to.
 const DEVICES: u32 = 4;
 const SEED: u64 = 3;
-/// How often is looked whether the device shows the sum of its ledger, before it is believed to show something else.
+/// How often is looked for what takes a moment, before it is believed to stay as it is.
 const MOST_LOOKS: u32 = 500;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 const ROOT: Caller = Caller { uid: 0 };
@@ -116,10 +116,21 @@ impl Shipped {
         self.dir.path().join(name)
     }
 
+    /// The state directory. A program that another test starts shares its lock from fork to exec, for a moment.
+    fn claim(&self) -> StateDirectory {
+        for _ in 0..MOST_LOOKS {
+            match StateDirectory::claim(&self.path("state")) {
+                Err(StoreError::InUse { .. }) => std::thread::sleep(BETWEEN_LOOKS),
+                claimed => return claimed.unwrap(),
+            }
+        }
+        panic!("{} stays in use", self.path("state").display());
+    }
+
     fn start(&mut self) {
         let parts = Parts {
             catalogue: Catalogue::new(self.registry.clone()),
-            directory: StateDirectory::claim(&self.path("state")).unwrap(),
+            directory: self.claim(),
             outbox: Outbox::create(&self.path("outbox")).unwrap(),
             root: self.path("root"),
             clock: Clock::from_file(&self.path("clock")).unwrap(),

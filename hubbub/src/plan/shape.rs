@@ -269,7 +269,7 @@ impl Answer {
             let steps = |half: &HalfWidth| format!(" of the range, {} steps", short(half.estimate));
             ("of a mean, the largest over all values, in squared steps", steps)
         } else {
-            ("of a share, averaged over the values", |_| String::new())
+            ("of a share, averaged over the values (of a set, its dummies too)", |_| String::new())
         };
         let mut notes =
             vec![format!("variance x n: {of}; cost: how many times the reports of the first give the same error")];

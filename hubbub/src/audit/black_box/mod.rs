@@ -64,7 +64,8 @@ pub struct Trial {
     confidence: f64,
     /// The program to audit instead of `hubbub randomize`, as the shell `/bin/sh -c` runs it
     ///
-    /// It gets one true value a line on stdin and must write one report a line on stdout, in the same order. HUBBUB_REGISTRY
+    /// It gets one true value a line on stdin and must write one report a line on stdout, in the same order; there is no
+    /// limit to how long it may take, and an interrupt ends it. HUBBUB_REGISTRY
     /// and HUBBUB_METRIC in its environment say what is asked; nothing is appended to the command. Its process group is ended
     /// when the audit ends.
     #[arg(long, value_name = "PROGRAM", requires = "black_box", conflicts_with = "out")]
@@ -278,7 +279,14 @@ impl Subject<'_> {
         rows.extend(verdicts.iter().map(Verdict::row));
         super::print_table(&rows, output)?;
         let error = format!("{:.9}", 1.0 - self.trial.confidence);
-        let found = if passed { "Nothing speaks against this program" } else { "This program is at fault" };
+        let (asked, values) = (self.lines.len(), self.metric.domain.size());
+        let found = match passed {
+            true if asked < values => {
+                format!("Nothing speaks against this program, for these {asked} of {values} values")
+            }
+            true => "Nothing speaks against this program".to_owned(),
+            false => "This program is at fault".to_owned(),
+        };
         writeln!(
             output,
             "\n{found}. An honest program is blamed with probability at most {}.",
