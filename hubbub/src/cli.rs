@@ -61,7 +61,7 @@ enum Command {
     Plan(Planning),
     /// Certify exactly what every metric guarantees, with OpenDP as second opinion; exit 1 if one fails
     ///
-    /// Writes DIR/<metric>.json for every metric that passes, drafts too, and a table on stdout. A metric passes if the
+    /// Writes DIR/METRIC.json for every metric that passes, drafts too, and a table on stdout. A metric passes if the
     /// largest likelihood ratio of its mechanism, computed from the integers that the sampler reads, is at most e^epsilon,
     /// and if OpenDP, where it can express the mechanism, certifies no more either. A metric that fails keeps no
     /// certificate of an earlier audit. With --black-box it judges one metric's sampler by its reports instead.

@@ -93,7 +93,7 @@ impl<'a> Judgement<'a> {
     }
 }
 
-/// Writes the valid certificates as `out`/<metric>.json and removes what an earlier audit left under the names of the
+/// Writes the valid certificates as `<metric>.json` in `out` and removes what an earlier audit left under the names of the
 /// other metrics. Gives how many were written. All of them are complete on the disk before the first takes its name, so a
 /// full disk leaves the earlier ones untouched.
 ///
