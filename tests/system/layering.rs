@@ -9,13 +9,14 @@ use serde_json::Value;
 use crate::sources::{production, root};
 
 /// Which of our crates each crate may use.
-const ALLOWED: [(&str, &[&str]); 7] = [
+const ALLOWED: [(&str, &[&str]); 8] = [
     ("hubbub-privacy", &[]),
     ("hubbub-randomizer", &["hubbub-privacy"]),
     ("hubbub-collector", &["hubbub-privacy", "hubbub-randomizer"]),
     ("hubbub-aggregator", &["hubbub-privacy", "hubbub-randomizer"]),
     ("hubbub-estimator", &["hubbub-privacy", "hubbub-randomizer"]),
     ("hubbub", &["hubbub-privacy", "hubbub-randomizer", "hubbub-aggregator", "hubbub-estimator"]),
+    ("hubbub-faults", &["hubbub-privacy"]),
     ("hubbub-tests", &[]),
 ];
 

@@ -5,7 +5,7 @@ use std::fs;
 use hubbub_privacy::{Payload, ReportId};
 
 use crate::client::{count, offer, offer_all};
-use crate::exports::read_counters;
+use crate::counters::read_counters;
 use crate::place::*;
 use crate::server::{Server, until};
 
@@ -15,7 +15,7 @@ fn holds_id(place: &Place, id: ReportId) -> bool {
 
 #[test]
 fn a_closed_period_keeps_its_sums_and_loses_its_ids_and_remainder() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     let period = week("2026-W47");
     assert_eq!(count(&offer_all(server.address, &flags(0..32)), 200), 32);
@@ -52,7 +52,7 @@ fn a_closed_period_keeps_its_sums_and_loses_its_ids_and_remainder() {
 
 #[test]
 fn a_period_that_ended_while_the_server_was_down_is_closed_at_the_start() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     assert_eq!(count(&offer_all(server.address, &flags(0..32)), 200), 32);
     server.kill();
@@ -66,7 +66,7 @@ fn a_period_that_ended_while_the_server_was_down_is_closed_at_the_start() {
 
 #[test]
 fn an_export_directory_that_fails_is_used_again_after_a_restart() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     assert_eq!(count(&offer_all(server.address, &flags(0..32)), 200), 32);
     fs::remove_dir(place.path("counters")).unwrap();

@@ -17,7 +17,7 @@ fn flag(number: u32) -> Report {
 
 #[test]
 fn every_rejection_has_its_status_and_code_and_the_same_length() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     let good = flag(1).encode();
     let expect = |why: &str, bytes: Vec<u8>, status: u16, code: &str| {
@@ -73,7 +73,7 @@ fn every_rejection_has_its_status_and_code_and_the_same_length() {
 
 #[test]
 fn other_methods_are_told_which_is_allowed() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     for (line, allow) in [("GET /v1/reports", "POST"), ("PUT /v1/reports", "POST"), ("POST /healthz", "GET, HEAD")] {
         let reply =
@@ -86,7 +86,7 @@ fn other_methods_are_told_which_is_allowed() {
 
 #[test]
 fn a_body_that_ends_early_is_refused_and_counts_nothing() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     let bytes = post(flag(1).encode_padded(512).as_bytes());
     let mut connection = Connection::open(server.address);
@@ -99,7 +99,7 @@ fn a_body_that_ends_early_is_refused_and_counts_nothing() {
 
 #[test]
 fn a_metric_ends_with_its_last_day_on_the_servers_clock() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     let last = report(SHORT_LIVED, W, 1, Payload::List(vec![0]));
     place.set_clock(week(W).start() + 5 * 86_400 - 1);
@@ -110,7 +110,7 @@ fn a_metric_ends_with_its_last_day_on_the_servers_clock() {
 
 #[test]
 fn periods_open_with_their_first_second_and_close_a_fortnight_after_their_last() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     let period = week(W);
     for (now, code) in [
@@ -126,7 +126,7 @@ fn periods_open_with_their_first_second_and_close_a_fortnight_after_their_last()
 
 #[test]
 fn harmless_variants_of_a_request_are_taken() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     let body = flag(1).encode_padded(1024);
     for headers in [
@@ -144,7 +144,7 @@ fn harmless_variants_of_a_request_are_taken() {
 
 #[test]
 fn health_readiness_and_figures_are_served() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     assert_eq!(server.get("/healthz").status, 200);
     assert_eq!(server.get("/readyz").status, 200);
@@ -157,7 +157,7 @@ fn health_readiness_and_figures_are_served() {
 
 #[test]
 fn figures_about_counted_reports_change_at_commits_only() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     let figure = |name: &str| {
         let body = server.get("/metrics").body;

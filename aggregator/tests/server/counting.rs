@@ -3,7 +3,7 @@
 use hubbub_privacy::{Payload, Report};
 
 use crate::client::{count, offer, offer_all};
-use crate::exports::read_counters;
+use crate::counters::read_counters;
 use crate::place::*;
 use crate::server::{Server, export};
 
@@ -16,7 +16,7 @@ fn committed(place: &Place, metric: &str) -> Option<u64> {
 
 #[test]
 fn thirty_two_are_counted_at_once_and_thirty_one_are_not() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     let replies = offer_all(server.address, &flags(0..31));
     assert_eq!(count(&replies, 202), 31);
@@ -35,7 +35,7 @@ fn thirty_two_are_counted_at_once_and_thirty_one_are_not() {
 
 #[test]
 fn a_group_is_of_one_metric_version_and_period() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     let mut mixed = flags(0..31);
     mixed.extend((100..131).map(|n| report(FLAG, "2026-W46", n, Payload::List(vec![0]))));
@@ -46,7 +46,7 @@ fn a_group_is_of_one_metric_version_and_period() {
 
 #[test]
 fn a_counted_report_offered_again_is_counted_once() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     assert_eq!(count(&offer_all(server.address, &flags(0..32)), 200), 32);
     for _ in 0..2 {
@@ -64,7 +64,7 @@ fn a_counted_report_offered_again_is_counted_once() {
 
 #[test]
 fn a_pending_report_offered_again_counts_once_towards_its_group() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     let mut crowd: Vec<Report> = flags(0..20);
     crowd.extend(flags(0..20));
@@ -78,7 +78,7 @@ fn a_pending_report_offered_again_counts_once_towards_its_group() {
 
 #[test]
 fn the_same_pending_report_from_many_peers_holds_few_of_them() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     let one: Vec<Report> = (0..64).map(|_| flags(0..1)[0].clone()).collect();
     assert_eq!(count(&offer_all(server.address, &one), 202), 64);

@@ -7,13 +7,13 @@ use hubbub_privacy::Report;
 use rustix::process::Signal;
 
 use crate::client::{Connection, count, offer_all};
-use crate::exports::read_counters;
+use crate::counters::read_counters;
 use crate::place::*;
 use crate::server::{Server, export};
 
 #[test]
 fn counted_reports_survive_sigkill_and_are_not_counted_again() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     for group in markers()[..64].chunks(32) {
         assert_eq!(count(&offer_all(server.address, group), 200), 32);
@@ -30,7 +30,7 @@ fn counted_reports_survive_sigkill_and_are_not_counted_again() {
 
 #[test]
 fn kills_under_load_lose_no_counted_report_and_double_none() {
-    let place = Place::new();
+    let place = crate::new_place();
     let reports = markers();
     let mut acknowledged: BTreeSet<usize> = BTreeSet::new();
     for round in 0..6 {
@@ -90,7 +90,7 @@ fn try_offer(address: std::net::SocketAddr, report: &Report) -> Option<u16> {
 
 #[test]
 fn sigterm_answers_what_is_in_flight_and_keeps_what_was_counted() {
-    let place = Place::new();
+    let place = crate::new_place();
     let mut server = Server::start(&place);
     assert_eq!(count(&offer_all(server.address, &flags(0..32)), 200), 32);
     let mut held: Vec<Connection> = (100..110).map(|_| Connection::open(server.address)).collect();
@@ -117,7 +117,7 @@ fn sigterm_answers_what_is_in_flight_and_keeps_what_was_counted() {
 
 #[test]
 fn a_held_request_is_answered_when_the_server_is_told_to_stop() {
-    let place = Place::new();
+    let place = crate::new_place();
     let mut server = Server::start(&place);
     let mut connection = Connection::open(server.address);
     connection.send(&crate::client::post(flags(0..1)[0].encode_padded(512).as_bytes()));

@@ -1,53 +1,17 @@
 //! Counters files: what is in them, and that they are the same whoever writes them.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::path::Path;
+use std::fs;
 
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::{DataType, Int64Type};
-use hubbub_privacy::{CountersHeader, Payload, Series};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use hubbub_privacy::{Payload, Series};
 
 use crate::client::{count, offer_all};
+use crate::counters::read_counters;
 use crate::place::*;
 use crate::server::{Server, export};
 
-/// Header and counts of a counters file; checks its columns.
-pub fn read_counters(path: &Path) -> (CountersHeader, Vec<i64>) {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
-    let pairs = builder.metadata().file_metadata().key_value_metadata().unwrap().clone();
-    let pairs: BTreeMap<String, String> = pairs.into_iter().map(|pair| (pair.key, pair.value.unwrap())).collect();
-    let header = CountersHeader::from_pairs(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()))).unwrap();
-    let columns: Vec<(String, DataType, bool)> = builder
-        .schema()
-        .fields()
-        .iter()
-        .map(|field| (field.name().clone(), field.data_type().clone(), field.is_nullable()))
-        .collect();
-    let column = |name: &str| (name.to_owned(), DataType::Int64, false);
-    assert_eq!(columns, [column("index"), column("count")]);
-    let mut counts = Vec::new();
-    for batch in builder.build().unwrap() {
-        let batch = batch.unwrap();
-        for (index, count) in batch
-            .column(0)
-            .as_primitive::<Int64Type>()
-            .values()
-            .iter()
-            .zip(batch.column(1).as_primitive::<Int64Type>().values())
-        {
-            assert_eq!(*index, counts.len() as i64);
-            counts.push(*count);
-        }
-        assert_eq!(batch.column(1).null_count(), 0);
-    }
-    (header, counts)
-}
-
 #[test]
 fn an_export_is_the_same_running_stopped_and_repeated() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     let mut reports = flags(0..40);
     reports.extend((100..150).map(|n| report(COLOUR, "2026-W46", n, Payload::List(vec![n % 4]))));
@@ -74,7 +38,7 @@ fn an_export_is_the_same_running_stopped_and_repeated() {
 
 #[test]
 fn a_file_holds_all_indices_and_says_what_they_mean() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     assert_eq!(count(&offer_all(server.address, &markers()[..32]), 200), 32);
     export(&place);
@@ -94,7 +58,7 @@ fn a_file_holds_all_indices_and_says_what_they_mean() {
 
 #[test]
 fn counters_outlive_the_registry_that_asked_for_them() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     assert_eq!(count(&offer_all(server.address, &markers()[..32]), 200), 32);
     export(&place);
@@ -110,7 +74,7 @@ fn counters_outlive_the_registry_that_asked_for_them() {
 
 #[test]
 fn nothing_to_export_is_no_error_and_no_store_is_one() {
-    let place = Place::new();
+    let place = crate::new_place();
     let output = export(&place);
     assert_eq!(output.status.code(), Some(3));
     assert!(String::from_utf8(output.stderr).unwrap().contains("does not exist"));
@@ -121,7 +85,7 @@ fn nothing_to_export_is_no_error_and_no_store_is_one() {
 
 #[test]
 fn an_export_that_cannot_write_says_where() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     assert_eq!(count(&offer_all(server.address, &flags(0..32)), 200), 32);
     fs::remove_dir(place.path("counters")).unwrap();
@@ -136,7 +100,7 @@ fn an_export_that_cannot_write_says_where() {
 #[test]
 fn the_counters_of_a_long_path_are_exported_by_the_running_server() {
     // A Unix socket's address has 108 bytes; the store's directory may have more.
-    let place = Place::new();
+    let place = crate::new_place();
     let deep = place.path(&"d".repeat(120));
     fs::create_dir(&deep).unwrap();
     let store = deep.join("store.redb");

@@ -8,7 +8,7 @@ use std::process::Command;
 use hubbub_privacy::{Payload, Report};
 
 use crate::client::{header, offer_all};
-use crate::exports::read_counters;
+use crate::counters::read_counters;
 use crate::place::*;
 use crate::server::{Server, run_command, until};
 
@@ -31,7 +31,7 @@ pub fn with_tmpfs(mount: &Path, options: &str) -> Option<Command> {
 
 #[test]
 fn a_full_disk_is_answered_503_until_there_is_room() {
-    let place = Place::new();
+    let place = crate::new_place();
     let mount = place.path("mount");
     let Some(mut command) = with_tmpfs(&mount, "size=6m") else { return };
     let store = mount.join("store.redb");

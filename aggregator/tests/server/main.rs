@@ -2,16 +2,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod client;
 mod closing;
 mod contract;
 mod counting;
 mod crashes;
 mod exports;
 mod full_disk;
-mod place;
 mod secrets;
-mod server;
 mod slow_peers;
 mod startup;
 mod tls;
+
+use hubbub_faults::place::Place;
+use hubbub_faults::{client, counters, place, server};
+
+/// A fresh place for the shipped server.
+fn new_place() -> Place {
+    Place::new(env!("CARGO_BIN_EXE_hubbub-aggregator"))
+}

@@ -8,7 +8,7 @@ use crate::server::{Server, export};
 
 #[test]
 fn honey_of_a_request_is_in_no_file_and_no_message() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     let honey = ["HoneyAgent/77.1", "203.0.113.77", "honey-cookie", "honey-path", "honey-body", "honey-query"];
     let headers = "Content-Type: application/json\r\nUser-Agent: HoneyAgent/77.1\r\nX-Forwarded-For: 203.0.113.77\r\n\
@@ -49,7 +49,7 @@ fn honey_of_a_request_is_in_no_file_and_no_message() {
 
 #[test]
 fn libraries_log_nothing_whatever_the_environment_says() {
-    let place = Place::new();
+    let place = crate::new_place();
     let mut command = crate::server::run_command(&place);
     command.env("RUST_LOG", "trace");
     let server = Server::spawn(&place, command);
@@ -64,7 +64,7 @@ fn libraries_log_nothing_whatever_the_environment_says() {
 #[test]
 fn the_store_and_its_socket_are_for_their_owner_only() {
     use std::os::unix::fs::PermissionsExt;
-    let place = Place::new();
+    let place = crate::new_place();
     let _server = Server::start(&place);
     for name in ["store.redb", "store.redb.lock", "store.redb.sock"] {
         let mode = fs::metadata(place.path(name)).unwrap().permissions().mode();

@@ -8,7 +8,7 @@ use crate::server::Server;
 
 #[test]
 fn connections_that_do_not_go_on_are_closed() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     let request = post(flags(0..1)[0].encode_padded(512).as_bytes());
     let beginnings =

@@ -24,7 +24,7 @@ fn the_sample_configuration_is_one() {
     let config = Config::read(sample.as_ref()).unwrap();
     assert!(config.listen.ip().is_loopback());
     // The keys that are commented out are real ones too.
-    let place = Place::new();
+    let place = crate::new_place();
     let all: String = fs::read_to_string(sample).unwrap().replace("\n#tls_", "\ntls_");
     place.write_config(&all);
     assert!(Config::read(&place.path("aggregator.toml")).unwrap().tls().is_some());
@@ -32,7 +32,7 @@ fn the_sample_configuration_is_one() {
 
 #[test]
 fn a_wrong_configuration_is_refused() {
-    let place = Place::new();
+    let place = crate::new_place();
     let good = place.config();
     for (bad, part) in [
         (format!("{good}color = 1\n"), "unknown field `color`"),
@@ -54,7 +54,7 @@ fn a_wrong_configuration_is_refused() {
 
 #[test]
 fn a_port_in_use_is_named() {
-    let place = Place::new();
+    let place = crate::new_place();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     place.write_config(&place.config().replace("127.0.0.1:0", &address));
@@ -63,7 +63,7 @@ fn a_port_in_use_is_named() {
 
 #[test]
 fn a_registry_that_cannot_be_counted_by_is_refused() {
-    let place = Place::new();
+    let place = crate::new_place();
     let good = registry_text(&standard_metrics());
     place.write_registry(&good.replace("kind = \"boolean\"", "kind = \"bool\""));
     expect(&place, 2, &["has errors", "test.toml:", "test.flag"]);
@@ -83,7 +83,7 @@ fn a_registry_that_cannot_be_counted_by_is_refused() {
 
 #[test]
 fn a_place_that_cannot_be_written_is_named() {
-    let place = Place::new();
+    let place = crate::new_place();
     fs::write(place.path("file"), "").unwrap();
     let below = place.path("file").join("store.redb");
     let store = place.path("store.redb");
@@ -97,7 +97,7 @@ fn a_place_that_cannot_be_written_is_named() {
 
 #[test]
 fn a_read_only_disk_is_named() {
-    let place = Place::new();
+    let place = crate::new_place();
     let mount = place.path("mount");
     let Some(mut command) = crate::full_disk::with_tmpfs(&mount, "ro") else { return };
     let store = mount.join("store.redb");
@@ -111,14 +111,14 @@ fn a_read_only_disk_is_named() {
 
 #[test]
 fn one_store_serves_one_server() {
-    let place = Place::new();
+    let place = crate::new_place();
     let _server = Server::start(&place);
     expect(&place, 4, &["store.redb", "in use by another process"]);
 }
 
 #[test]
 fn an_export_without_an_answer_from_the_stores_owner_says_so() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     fs::remove_file(place.path("store.redb.sock")).unwrap();
     let output = export(&place);
@@ -129,7 +129,7 @@ fn an_export_without_an_answer_from_the_stores_owner_says_so() {
 
 #[test]
 fn a_corrupted_store_is_refused_and_left_alone() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     assert_eq!(count(&offer_all(server.address, &flags(0..32)), 200), 32);
     assert!(server.terminate().success());
@@ -159,7 +159,7 @@ fn a_corrupted_store_is_refused_and_left_alone() {
 
 #[test]
 fn a_store_of_another_format_is_refused() {
-    let place = Place::new();
+    let place = crate::new_place();
     assert!(Server::start(&place).terminate().success());
     let meta: redb::TableDefinition<'_, &str, u64> = redb::TableDefinition::new("meta");
     let database = redb::Database::open(place.path("store.redb")).unwrap();
@@ -172,7 +172,7 @@ fn a_store_of_another_format_is_refused() {
 
 #[test]
 fn what_a_version_means_cannot_be_changed() {
-    let place = Place::new();
+    let place = crate::new_place();
     let server = Server::start(&place);
     assert_eq!(count(&offer_all(server.address, &flags(0..32)), 200), 32);
     assert!(server.terminate().success());

@@ -16,7 +16,7 @@ use crate::place::*;
 use crate::server::{Server, refused};
 
 fn with_certificate() -> (Place, CertificateDer<'static>) {
-    let place = Place::new();
+    let place = crate::new_place();
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     fs::write(place.path("certificate.pem"), made.cert.pem()).unwrap();
     fs::write(place.path("key.pem"), made.signing_key.serialize_pem()).unwrap();

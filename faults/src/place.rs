@@ -1,4 +1,4 @@
-//! A directory with everything one server needs: registry, configuration, clock.
+//! A directory with everything one server needs: registry, configuration, clock; and the reports of its registry.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,14 +7,19 @@ use hubbub_privacy::registry::Files;
 use hubbub_privacy::{MetricId, Payload, Period, Registry, Report, ReportId};
 use tempfile::TempDir;
 
-/// The metrics of the test registry.
+/// A boolean of the test registry.
 pub const FLAG: MetricId = MetricId(1);
+/// A category of four values, one of them `none`; its status is testing.
 pub const COLOUR: MetricId = MetricId(2);
 /// A count with 256 outputs: reports can carry markers, and no counter may exceed 1.
 pub const MARKER: MetricId = MetricId(3);
+/// A metric of this status.
 pub const DRAFT: MetricId = MetricId(4);
+/// A metric of this status.
 pub const PAUSED: MetricId = MetricId(5);
+/// A metric of this status.
 pub const EXPIRED: MetricId = MetricId(6);
+/// A metric of this status.
 pub const WITHDRAWN: MetricId = MetricId(7);
 /// Its last day is 2026-11-20.
 pub const SHORT_LIVED: MetricId = MetricId(8);
@@ -24,6 +29,7 @@ pub fn now() -> i64 {
     week("2026-W47").start() + 2 * 86_400 + 43_200
 }
 
+/// A week by its name, such as `2026-W47`.
 pub fn week(name: &str) -> Period {
     name.parse().unwrap()
 }
@@ -45,14 +51,16 @@ pub fn markers() -> Vec<Report> {
     (0..256).map(|y| report(MARKER, "2026-W47", 10_000 + y, Payload::Number(y))).collect()
 }
 
+/// Everything of one server, gone when dropped.
 pub struct Place {
     directory: TempDir,
+    program: PathBuf,
 }
 
 impl Place {
-    /// A fresh place with the test registry, at [`now`].
-    pub fn new() -> Self {
-        let place = Self { directory: TempDir::new().unwrap() };
+    /// A fresh place for the server `program`, with the test registry, at [`now`].
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        let place = Self { directory: TempDir::new().unwrap(), program: program.into() };
         fs::create_dir(place.path("registry")).unwrap();
         place.write_registry(&registry_text(&standard_metrics()));
         place.set_clock(now());
@@ -60,22 +68,32 @@ impl Place {
         place
     }
 
+    /// The server's program.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// A path in this place.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
+    /// Sets the server's clock.
     pub fn set_clock(&self, unix_s: i64) {
         fs::write(self.path("clock"), unix_s.to_string()).unwrap();
     }
 
+    /// Replaces the registry's one file.
     pub fn write_registry(&self, text: &str) {
         fs::write(self.path("registry/test.toml"), text).unwrap();
     }
 
+    /// Replaces the configuration.
     pub fn write_config(&self, text: &str) {
         fs::write(self.path("aggregator.toml"), text).unwrap();
     }
 
+    /// The usual configuration.
     pub fn config(&self) -> String {
         let path = |name| self.path(name).display().to_string();
         format!(
@@ -114,16 +132,25 @@ fn collect(directory: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
 /// One metric of a registry for tests.
 #[derive(Clone)]
 pub struct MetricText {
+    /// Its key within the namespace `test`.
     pub key: &'static str,
+    /// Its permanent id.
     pub id: u32,
+    /// The version of its definition.
     pub version: u32,
+    /// Its status.
     pub status: &'static str,
+    /// The lines of its `data` table.
     pub data: &'static str,
+    /// The declared epsilon.
     pub epsilon: &'static str,
+    /// The mechanism's name, or `auto`.
     pub mechanism: &'static str,
+    /// Its last day.
     pub expires: &'static str,
 }
 
+/// The metrics of the test registry.
 pub fn standard_metrics() -> Vec<MetricText> {
     let boolean = "kind = \"boolean\"";
     let metric = |key, id: MetricId, status, data| MetricText {

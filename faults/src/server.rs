@@ -14,22 +14,26 @@ use crate::place::Place;
 /// How long anything that should happen may take on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
+/// A running server; killed when dropped.
 pub struct Server {
     child: Child,
+    /// Where it listens.
     pub address: SocketAddr,
+    /// The same, as it says it.
     pub url: String,
 }
 
 /// The command that runs the server of a place.
 pub fn run_command(place: &Place) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hubbub-aggregator"));
+    let mut command = Command::new(place.program());
     command.arg("run").arg("--config").arg(place.path("aggregator.toml"));
     command.arg("--test-clock").arg(place.path("clock"));
     command
 }
 
+/// Runs `export` to its end.
 pub fn export(place: &Place) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hubbub-aggregator"));
+    let mut command = Command::new(place.program());
     command.arg("export").arg("--config").arg(place.path("aggregator.toml")).output().unwrap()
 }
 
@@ -40,6 +44,7 @@ pub fn refused(place: &Place) -> (Option<i32>, String) {
 }
 
 impl Server {
+    /// Starts the server of a place and waits until it listens.
     pub fn start(place: &Place) -> Self {
         Self::spawn(place, run_command(place))
     }
@@ -58,10 +63,12 @@ impl Server {
         Self { child, address, url: url.to_owned() }
     }
 
+    /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
+    /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
@@ -79,10 +86,12 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Waits for its end.
     pub fn wait(&mut self) -> ExitStatus {
         until("the server ends", || self.child.try_wait().unwrap())
     }
 
+    /// `GET path` on a fresh connection.
     pub fn get(&self, path: &str) -> Reply {
         client::request(self.address, format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())
     }

@@ -7,10 +7,14 @@ use hubbub_privacy::{REPORT_BODY_BYTES, Report};
 
 use crate::server::DEADLINE;
 
+/// An HTTP/1.1 answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
+    /// The status.
     pub status: u16,
+    /// Status line and headers, with their final empty line.
     pub head: String,
+    /// The body.
     pub body: String,
 }
 
@@ -27,12 +31,14 @@ impl Reply {
 pub struct Connection(pub TcpStream);
 
 impl Connection {
+    /// Connects.
     pub fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         Self(stream)
     }
 
+    /// Sends bytes as they are.
     pub fn send(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).unwrap();
     }
@@ -55,6 +61,7 @@ impl Connection {
         Some(Reply { status, head, body: String::from_utf8(body).unwrap() })
     }
 
+    /// Offers a report and waits for the answer.
     pub fn offer(&mut self, report: &Report) -> Option<Reply> {
         self.send(&post(report.encode_padded(REPORT_BODY_BYTES).as_bytes()));
         self.reply()
@@ -72,6 +79,7 @@ pub fn post(body: &[u8]) -> Vec<u8> {
     post_with("Content-Type: application/json\r\n", body)
 }
 
+/// The bytes of a request with these headers.
 pub fn post_with(headers: &str, body: &[u8]) -> Vec<u8> {
     let head = format!("POST /v1/reports HTTP/1.1\r\nHost: a\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
     [head.as_bytes(), body].concat()
@@ -84,6 +92,7 @@ pub fn request(address: SocketAddr, bytes: &[u8]) -> Reply {
     connection.reply().expect("an answer")
 }
 
+/// Offers a report on a fresh connection.
 pub fn offer(address: SocketAddr, report: &Report) -> Reply {
     Connection::open(address).offer(report).expect("an answer")
 }

@@ -1,0 +1,11 @@
+//! The shipped server as a child process: where it lives, how it is spoken to, what its files say.
+//!
+//! It knows the server by its command line, its socket and its files, never by its code, so that any program with the same
+//! contract can be held against the same checks.
+
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a check that cannot go on ends by panicking")]
+
+pub mod client;
+pub mod counters;
+pub mod place;
+pub mod server;
