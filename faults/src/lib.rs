@@ -7,5 +7,12 @@
 
 pub mod client;
 pub mod counters;
+pub mod crowd;
+pub mod figures;
+pub mod kill;
 pub mod place;
+pub mod rounds;
 pub mod server;
+pub mod volley;
+
+pub use figures::Figures;
