@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use hubbub_privacy::{MetricId, Payload, Period, REPORT_BODY_BYTES, Report, ReportId};
 use rand::RngExt;
@@ -30,6 +31,8 @@ const FILLER: u32 = 255;
 pub const GROUP: usize = 32;
 /// Rounds of offering again, before a report counts as one that the server does not take.
 const MAX_ATTEMPTS: usize = 200;
+/// Between two rounds in which nothing was taken: a disk may be full, a store may be opened.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// One report and what is known of it.
 #[derive(Debug)]
@@ -136,6 +139,11 @@ impl Crowd {
         self.markers.iter().filter(|marker| marker.acknowledged).count()
     }
 
+    /// Whether a report was answered 200.
+    pub fn is_acknowledged(&self, number: usize) -> bool {
+        self.markers[number].acknowledged
+    }
+
     /// So many reports of a series that are not acknowledged, in random order; a few that are, when `again`.
     pub fn pick(&self, series: &[usize], wanted: usize, again: bool, rng: &mut ChaCha12Rng) -> Vec<usize> {
         let of_series = |marker: &Marker| series.contains(&marker.series);
@@ -216,6 +224,9 @@ impl Crowd {
     pub fn settle(&mut self, address: SocketAddr, rng: &mut ChaCha12Rng) -> Vec<Finding> {
         let mut findings = Vec::new();
         for series in 0..self.series.len() {
+            if self.closing.contains(&self.series[series].1) {
+                continue;
+            }
             for attempt in 0.. {
                 let open = self.unanswered(series);
                 if open.is_empty() || !findings.is_empty() {
@@ -230,8 +241,8 @@ impl Crowd {
                 let fillers = self.offer(&fillers);
                 let fill = fillers.iter().map(|filler| filler.request.as_slice()).collect::<Vec<_>>();
                 let replies = volley(address, &offers, Offer::Fill(&fill));
-                if replies.iter().flatten().any(|reply| reply.status == 503) {
-                    std::thread::sleep(std::time::Duration::from_millis(200));
+                if !replies.iter().flatten().any(|reply| reply.status == 200) {
+                    std::thread::sleep(PAUSE);
                 }
                 findings.extend(offers.iter().zip(&replies).filter_map(|(one, reply)| self.hear(one, reply.as_ref())));
             }

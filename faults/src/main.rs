@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use hubbub_faults::rounds::Bounds;
-use hubbub_faults::{Figures, kill};
+use hubbub_faults::{Figures, chaos, clock, flip, full, inject, kill, short_writes};
 use hubbub_privacy::Exit;
 
 /// Holds a server against faults; names what was lost, doubled or could not be opened again.
@@ -22,11 +22,29 @@ struct Arguments {
 enum Check {
     /// SIGKILL at random moments: under load, while starting, exporting and stopping.
     Kill(Bounds),
+    /// A kill or an error at each storage and send system call, by strace.
+    Inject(Bounds),
+    /// Short writes and interrupted calls, on files and sockets.
+    ShortWrites(Bounds),
+    /// Lost replies, duplicates, reordering, cut requests and pipelines.
+    Chaos(Bounds),
+    /// A clock that jumps over the ends of periods, and back.
+    Clock(Bounds),
+    /// Flipped bits and torn pages in a stopped server's store.
+    Flip(Bounds),
+    /// A disk that fills up and is freed again.
+    Full(Bounds),
 }
 
 fn main() -> ExitCode {
     let (bounds, check): (Bounds, fn(&Bounds) -> std::io::Result<Figures>) = match Arguments::parse().check {
         Check::Kill(bounds) => (bounds, kill::check),
+        Check::Inject(bounds) => (bounds, inject::check),
+        Check::ShortWrites(bounds) => (bounds, short_writes::check),
+        Check::Chaos(bounds) => (bounds, chaos::check),
+        Check::Clock(bounds) => (bounds, clock::check),
+        Check::Flip(bounds) => (bounds, flip::check),
+        Check::Full(bounds) => (bounds, full::check),
     };
     if !bounds.program.is_file() {
         eprintln!("hubbub-faults: no server's program at {}; name it with --program", bounds.program.display());
