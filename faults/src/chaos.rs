@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use rand::seq::SliceRandom;
@@ -14,7 +14,6 @@ use crate::crowd::{Crowd, Offered};
 use crate::figures::{Breach, Figures, Finding};
 use crate::life::{Life, VOLLEY};
 use crate::rounds::{self, Bounds, Round};
-use crate::server::DEADLINE;
 use crate::volley::Wire;
 
 /// Of a hundred requests, so many get no reader for their answer.
@@ -27,6 +26,10 @@ const CUT: u32 = 5;
 const SLOW: u32 = 10;
 /// Requests on one connection, sent before the first answer.
 const PIPELINE: usize = 5;
+/// Who has no answer by then goes away: held requests wait for others, and those behind them in a pipeline for both.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// What is left for looking whether an answer is there.
+const A_LOOK: Duration = Duration::from_millis(1);
 /// Sides that send at once.
 const SIDES: usize = 3;
 
@@ -71,10 +74,8 @@ fn send_all(
     while findings.is_empty() {
         let offers = {
             let mut crowd = crowd.lock().unwrap();
-            if crowd.fresh() == 0 {
-                break;
-            }
-            let series = rng.random_range(0..crowd.series());
+            // One series after the other, so that groups fill; what is left over is offered again when all is quiet.
+            let Some(series) = crowd.first_fresh() else { break };
             let picked = crowd.pick(&[series], VOLLEY, true, &mut rng);
             crowd.offer(&picked)
         };
@@ -123,7 +124,8 @@ fn scattered(
         }
     }
     wires.shuffle(rng);
-    wires.into_iter().filter_map(|(at, mut wire)| Some((at, wire.reply(DEADLINE)?))).collect()
+    let until = Instant::now() + PATIENCE;
+    wires.into_iter().filter_map(|(at, mut wire)| Some((at, wire.reply(left(until))?))).collect()
 }
 
 /// Several requests on each connection without waiting; some of the answers are never read.
@@ -143,9 +145,14 @@ fn pipelined(
         wires.push((number * PIPELINE, if sent { read } else { 0 }, wire));
     }
     let mut heard = Vec::new();
+    let until = Instant::now() + PATIENCE;
     for (first, read, mut wire) in wires {
-        let replies = (0..read).map_while(|at| Some((first + at, wire.reply(DEADLINE.min(Duration::from_secs(30)))?)));
+        let replies = (0..read).map_while(|at| Some((first + at, wire.reply(left(until))?)));
         heard.extend(replies);
     }
     heard
+}
+
+fn left(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now()).max(A_LOOK)
 }

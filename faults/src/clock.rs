@@ -142,14 +142,15 @@ impl Weeks {
     /// Ids are gone, so nothing of a closed period may be taken again, whatever the clock says, also after a restart.
     fn offer_to_closed_periods(&mut self, mut server: Server, rng: &mut ChaCha12Rng) -> Result<Vec<Finding>, Finding> {
         let mut findings = Vec::new();
+        // A week of which nothing was ever taken holds no ids that could be gone, and may be opened again.
+        let before: Vec<u64> = (0..self.life.crowd.series()).map(|series| self.life.crowd.taken(series)).collect();
         self.life.place.set_clock(now());
         for restart in [false, true] {
             if restart {
                 server.kill();
                 server = self.life.start()?;
             }
-            for series in 0..self.life.crowd.series() {
-                let before = self.life.crowd.taken(series);
+            for (series, &before) in before.iter().enumerate() {
                 let picked = self.life.crowd.pick(&[series], 2 * VOLLEY, true, rng);
                 findings.extend(self.life.crowd.offer_all(server.address, &picked));
                 let after = self.life.crowd.taken(series);

@@ -134,6 +134,15 @@ impl Crowd {
         self.markers.iter().filter(|marker| !marker.sent).count()
     }
 
+    /// The first series of which a whole group has not been sent yet.
+    pub fn first_fresh(&self) -> Option<usize> {
+        let fresh = |&series: &usize| {
+            let of_series = self.markers.iter().filter(|marker| marker.series == series && !marker.sent);
+            of_series.count() >= GROUP
+        };
+        (0..self.series.len()).find(fresh)
+    }
+
     /// How many reports were answered 200.
     pub fn acknowledged(&self) -> usize {
         self.markers.iter().filter(|marker| marker.acknowledged).count()

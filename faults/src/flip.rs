@@ -58,9 +58,9 @@ fn store(bounds: &Bounds, rng: &mut ChaCha12Rng) -> Result<Stored, Finding> {
     let mut stale = Vec::new();
     for part in 0..2 {
         let server = life.start()?;
-        for _ in 0..rng.random_range(1..8) {
+        for _ in 0..rng.random_range(1..12) {
             let series = rng.random_range(0..life.crowd.series());
-            let group = life.crowd.pick(&[series], GROUP + rng.random_range(0..GROUP), false, rng);
+            let group = life.crowd.pick(&[series], GROUP, false, rng);
             if let Some(finding) = life.crowd.offer_all(server.address, &group).pop() {
                 return Err(finding);
             }

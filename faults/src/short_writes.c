@@ -48,7 +48,8 @@ static size_t allowed(int descriptor, size_t length) {
         __atomic_add_fetch(&figures[2], 1, __ATOMIC_RELAXED);
         return 0;
     }
-    if (short_every && call % short_every == 0) {
+    /* Another remainder than the interruptions', which would otherwise take all of the turns of one that divides theirs. */
+    if (short_every && call % short_every == 1 % short_every) {
         __atomic_add_fetch(&figures[is_file ? 0 : 1], 1, __ATOMIC_RELAXED);
         return length / 2;
     }
