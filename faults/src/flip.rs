@@ -10,7 +10,7 @@ use rand_chacha::ChaCha12Rng;
 
 use crate::crowd::{Counted, GROUP, forget_exports};
 use crate::figures::{Breach, Figures, Finding};
-use crate::life::Life;
+use crate::life::{Life, VOLLEY};
 use crate::rounds::{self, Bounds, Round};
 use crate::server::Server;
 
@@ -18,6 +18,8 @@ use crate::server::Server;
 const PAGE: usize = 4096;
 /// What a disk promises to write at once.
 const SECTOR: usize = 512;
+/// Where a file says what it is, and which of its states is the last one.
+const FIRST_BYTES: usize = 16;
 /// Damages of the same store.
 const ROUNDS_PER_STORE: u64 = 40;
 /// A program that has not judged a damaged store by then hangs.
@@ -92,18 +94,20 @@ fn damage(bytes: &mut Vec<u8>, stale: &[u8], rng: &mut ChaCha12Rng) -> String {
         let first = rng.random_range(0..length.div_ceil(unit)) * unit;
         first..(first + unit).min(length)
     };
-    match rng.random_range(0..8) {
-        0..=2 => {
-            let bits: Vec<usize> = (0..rng.random_range(1..4)).map(|_| rng.random_range(0..length * 8)).collect();
+    match rng.random_range(0..10_usize) {
+        kind @ 0..=4 => {
+            // A file's beginning decides what the rest means, and is small.
+            let within = [length, length, length, SECTOR, FIRST_BYTES][kind].min(length);
+            let bits: Vec<usize> = (0..rng.random_range(1..4)).map(|_| rng.random_range(0..within * 8)).collect();
             bits.iter().for_each(|bit| bytes[bit / 8] ^= 1 << (bit % 8));
             format!("bits {bits:?} flipped")
         }
-        3 => {
+        5 => {
             let range = aligned(if rng.random_ratio(1, 2) { PAGE } else { SECTOR }, rng);
             bytes[range.clone()].fill(0);
             format!("{range:?} zeroed")
         }
-        4 => {
+        6 => {
             let (one, other) = (aligned(PAGE, rng), aligned(PAGE, rng));
             let kept = bytes[one.clone()].to_vec();
             if one.len() == other.len() {
@@ -112,12 +116,12 @@ fn damage(bytes: &mut Vec<u8>, stale: &[u8], rng: &mut ChaCha12Rng) -> String {
             }
             format!("{one:?} and {other:?} swapped")
         }
-        5 => {
+        7 => {
             let to = rng.random_range(0..length);
             bytes.truncate(to);
             format!("cut to {to}")
         }
-        6 => {
+        8 => {
             // A write that never reached the disk.
             let range = aligned(if rng.random_ratio(1, 2) { PAGE } else { SECTOR }, rng);
             if let Some(old) = stale.get(range.clone()) {
@@ -192,7 +196,10 @@ fn start_on(stored: &mut Stored) -> (bool, Vec<Finding>) {
     match Server::try_spawn(&stored.life.place, command) {
         Err(none) => judge(none.status.and_then(|status| status.code()), &none.said),
         Ok(server) => {
-            let mut findings = stored.life.crowd.offer_all(server.address, &stored.acknowledged);
+            let mut findings = Vec::new();
+            for some in stored.acknowledged.chunks(VOLLEY) {
+                findings.extend(stored.life.crowd.offer_all(server.address, some));
+            }
             findings.extend(stored.life.compare());
             if findings.is_empty() {
                 findings = differences(stored);
