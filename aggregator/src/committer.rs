@@ -27,8 +27,8 @@ const EXPORT_RETRY_TICKS: u64 = 60;
 pub enum Message {
     /// Count this report.
     Offer(Report, Waiter),
-    /// A second has passed.
-    Tick,
+    /// A second has passed. Answered when that was dealt with: who waits for the answer sees that commits go on.
+    Tick(oneshot::Sender<()>),
     /// Write all counters files.
     Export(oneshot::Sender<Result<Vec<PathBuf>, ExportError>>),
     /// Commit what may be committed and end.
@@ -113,19 +113,21 @@ impl Committer {
         while !stop {
             let mut next = messages.blocking_recv();
             stop = next.is_none();
-            let (mut tick, mut exports) = (false, Vec::new());
+            let (mut tick, mut exports) = (None, Vec::new());
             while let Some(message) = next {
                 match message {
                     Message::Offer(report, waiter) => self.admit(report, waiter),
-                    Message::Tick => tick = true,
+                    Message::Tick(dealt_with) => tick = Some(dealt_with),
                     Message::Export(reply) => exports.push(reply),
                     Message::Stop => stop = true,
                 }
                 next = messages.try_recv().ok();
             }
             self.commit()?;
-            if tick {
+            if let Some(dealt_with) = tick {
                 self.tick()?;
+                // Nobody waits when the server is stopping.
+                dealt_with.send(()).ok();
             }
             for reply in exports {
                 // The asker may have gone; the files are written all the same.

@@ -9,7 +9,6 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
 use crate::committer::{Committer, Message};
@@ -19,7 +18,9 @@ use crate::published::Published;
 use crate::readiness::Readiness;
 use crate::replace_file::create_directories;
 use crate::store::StorePlace;
-use crate::{Clock, Config, ControlError, RegistryError, StoreError, TlsError, connections, control, load_plan, tls};
+use crate::{
+    Clock, Config, ControlError, RegistryError, StoreError, Tls, TlsError, connections, control, load_plan, openapi,
+};
 
 /// Messages on their way to the committer. While it commits, this many requests can queue; beyond them a request is
 /// answered 503. Larger than the number of connections, so that HTTP/1.1 never meets it.
@@ -75,7 +76,8 @@ pub struct Setup {
     messages: mpsc::Receiver<Message>,
     control: UnixListener,
     control_socket: PathBuf,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
+    heartbeat: watch::Sender<bool>,
 }
 
 impl Setup {
@@ -85,7 +87,7 @@ impl Setup {
     /// [`RunError`]: the server would not serve.
     pub fn prepare(config: &Config, clock: Clock) -> Result<Self, RunError> {
         let plan = Arc::new(load_plan(&config.registry, clock.now_s())?);
-        let tls = config.tls().map(|(certificate, key)| tls::acceptor(certificate, key)).transpose()?;
+        let tls = config.tls().map(|(certificate, key)| Tls::read(certificate, key)).transpose()?;
         create_directories(&config.export_dir)
             .map_err(|source| RunError::ExportDir { path: config.export_dir.clone(), source })?;
         let place = StorePlace::take(&config.store)?;
@@ -99,10 +101,23 @@ impl Setup {
         }
         info!(registry = plan.registry().digest(), collected, ids_held = committer.ids_held(), "ready to count");
         let (sender, messages) = mpsc::channel(QUEUE);
-        let site = Site { plan, clock, messages: sender, published, readiness };
+        let openapi = openapi::document(&plan);
+        let retired = config.retired;
+        let site = Site { plan, clock, messages: sender, published, readiness, openapi, retired };
         let control_socket = StorePlace::control_socket(&config.store);
         let control = control::bind(&control_socket)?;
-        Ok(Self { site, committer, messages, control, control_socket, tls })
+        Ok(Self { site, committer, messages, control, control_socket, tls, heartbeat: watch::Sender::new(true) })
+    }
+
+    /// The certificate in use, to be read again when it was renewed; none without TLS.
+    pub fn tls(&self) -> Option<Tls> {
+        self.tls.clone()
+    }
+
+    /// Changes about every second while the server does its work, and says whether commits are possible. A server that
+    /// hangs stops changing it.
+    pub fn heartbeat(&self) -> watch::Receiver<bool> {
+        self.heartbeat.subscribe()
     }
 }
 
@@ -111,9 +126,9 @@ impl Setup {
 /// # Errors
 /// [`RunError`] when the store can no longer be trusted or the control socket cannot be made.
 pub async fn run(listener: TcpListener, setup: Setup, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
-    let Setup { site, committer, messages: received, control, control_socket, tls } = setup;
+    let Setup { site, committer, messages: received, control, control_socket, tls, heartbeat } = setup;
     let control = tokio::spawn(control::serve(control::into_tokio(control, &control_socket)?, site.messages.clone()));
-    let ticks = tokio::spawn(tick(site.messages.clone()));
+    let ticks = tokio::spawn(tick(site.messages.clone(), heartbeat, site.readiness.clone()));
     let messages = site.messages.clone();
 
     let (ended, mut end) = oneshot::channel();
@@ -147,13 +162,15 @@ pub async fn run(listener: TcpListener, setup: Setup, shutdown: impl Future<Outp
     Ok(())
 }
 
-async fn tick(messages: mpsc::Sender<Message>) {
+async fn tick(messages: mpsc::Sender<Message>, heartbeat: watch::Sender<bool>, readiness: Readiness) {
     let mut seconds = tokio::time::interval(TICK);
     seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         seconds.tick().await;
-        if messages.send(Message::Tick).await.is_err() {
+        let (dealt_with, done) = oneshot::channel();
+        if messages.send(Message::Tick(dealt_with)).await.is_err() || done.await.is_err() {
             return;
         }
+        heartbeat.send_replace(readiness.get());
     }
 }
