@@ -10,6 +10,7 @@ mod exports;
 mod frames;
 mod full_disk;
 mod limits;
+mod maintenance;
 mod openapi;
 mod secrets;
 mod service_manager;
