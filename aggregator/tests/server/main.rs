@@ -11,6 +11,7 @@ mod frames;
 mod full_disk;
 mod limits;
 mod maintenance;
+mod nginx;
 mod openapi;
 mod secrets;
 mod service_manager;
