@@ -18,6 +18,7 @@ mod service_manager;
 mod slow_peers;
 mod startup;
 mod tls;
+mod units;
 
 use hubbub_faults::place::Place;
 use hubbub_faults::{client, counters, place, server};

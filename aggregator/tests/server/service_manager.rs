@@ -34,12 +34,11 @@ for i, fd in enumerate(high):
     os.close(fd)
 os.environ['LISTEN_PID'] = str(os.getpid() + int(sys.argv[2]))
 os.environ['LISTEN_FDS'] = str(len(made))
-os.execv(sys.argv[3], sys.argv[3:])
+os.execvp(sys.argv[3], sys.argv[3:])
 ";
 
-/// The server's command behind a parent that passes sockets; with `pid_off` other than 0, for another process.
-fn with_passed(place: &Place, kinds: &str, pid_off: u32) -> Command {
-    let server = run_command(place);
+/// A command behind a parent that passes sockets; with `pid_off` other than 0, for another process.
+pub fn with_passed(server: &Command, kinds: &str, pid_off: u32) -> Command {
     let mut command = Command::new("python3");
     command.args(["-c", PASSES_SOCKETS, kinds, &pid_off.to_string()]);
     command.arg(server.get_program()).args(server.get_args());
@@ -47,24 +46,24 @@ fn with_passed(place: &Place, kinds: &str, pid_off: u32) -> Command {
 }
 
 /// The socket that systemd would read.
-struct Manager(UnixDatagram);
+pub struct Manager(UnixDatagram);
 
 impl Manager {
-    fn new(place: &Place, command: &mut Command) -> Self {
+    pub fn new(place: &Place, command: &mut Command) -> Self {
         let socket = UnixDatagram::bind(place.path("notify")).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         command.env("NOTIFY_SOCKET", place.path("notify"));
         Self(socket)
     }
 
-    fn next(&self) -> Option<Vec<String>> {
+    pub fn next(&self) -> Option<Vec<String>> {
         let mut bytes = [0; 4096];
         let length = self.0.recv(&mut bytes).ok()?;
         Some(String::from_utf8(bytes[..length].to_vec()).unwrap().lines().map(str::to_owned).collect())
     }
 
     /// Reads until a message has this line.
-    fn until(&self, line: &str) -> Vec<String> {
+    pub fn until(&self, line: &str) -> Vec<String> {
         until(line, || self.next().filter(|message| message.iter().any(|found| found == line)))
     }
 }
@@ -76,12 +75,12 @@ fn a_passed_socket_is_served_instead_of_the_configured_one() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = taken.local_addr().unwrap().to_string();
     place.write_config(&place.config().replace("127.0.0.1:0", &listen));
-    let server = Server::spawn(&place, with_passed(&place, "tcp", 0));
+    let server = Server::spawn(&place, with_passed(&run_command(&place), "tcp", 0));
     assert_ne!(server.address.to_string(), listen);
     assert_eq!(count(&offer_all(server.address, &flags(0..32)), 200), 32);
     assert!(server.terminate().success());
     place.write_config(&place.config());
-    let other = Server::spawn(&place, with_passed(&place, "tcp", 1));
+    let other = Server::spawn(&place, with_passed(&run_command(&place), "tcp", 1));
     assert_eq!(other.get("/readyz").status, 200, "sockets that are meant for another process are left alone");
 }
 
@@ -95,7 +94,7 @@ fn passed_sockets_that_cannot_be_served_are_refused() {
         ("file", "not a socket"),
         ("deaf", "Accept=no"),
     ] {
-        let output = with_passed(&place, kinds, 0).output().unwrap();
+        let output = with_passed(&run_command(&place), kinds, 0).output().unwrap();
         let message = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{kinds}: {message}");
         assert!(message.contains(part), "{kinds}: {message}");

@@ -19,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 use crate::place::*;
 use crate::server::{Server, refused, until};
 
-fn with_certificate() -> (Place, CertificateDer<'static>) {
+pub fn with_certificate() -> (Place, CertificateDer<'static>) {
     let place = crate::new_place();
     let certificate = certify(&place);
     (place, certificate)
