@@ -40,14 +40,15 @@ bench: system build
 	python3 benches/ratios.py $(SAMPLES) target/peers/speed.jsonl
 
 system:
-	@scripts/need cc=build-essential dbus-daemon=dbus-daemon python3=python3
+	@scripts/need cc=build-essential curl=curl dbus-daemon=dbus-daemon nginx=nginx-light python3=python3 \
+		strace=strace systemd-analyze=systemd
 
 build:
 	$(CARGO) build --workspace --locked
 
 python: $(PYTHON_ENVIRONMENT)/complete
 
-$(PYTHON_ENVIRONMENT)/complete: notebooks/requirements.txt scripts/python-environment
+$(PYTHON_ENVIRONMENT)/complete: tests/requirements.txt scripts/python-environment
 	scripts/python-environment $(PYTHON_ENVIRONMENT) $<
 	@touch $@
 
