@@ -30,6 +30,7 @@ test: system
 ## What takes too long for every day. The few runs of `make test` are the same ones.
 test-full: test
 	HUBBUB_CLEAN_RUNS=1000 $(CARGO) test --release --locked -p hubbub-randomizer --test outside mutants::clean -- --nocapture
+	HUBBUB_LONG=1 $(CARGO) test --workspace --locked --test server -- a_busy_connection_ends
 	python3 tests/reference/shuffle.py --check
 
 ## Figures of an earlier run would look like this run's.

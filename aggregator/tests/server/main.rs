@@ -10,6 +10,7 @@ mod exports;
 mod frames;
 mod full_disk;
 mod limits;
+mod log_lines;
 mod maintenance;
 mod nginx;
 mod openapi;
