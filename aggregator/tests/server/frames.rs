@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
+use socket2::{Domain, Socket, Type};
+
 use crate::server::DEADLINE;
 
 pub const HEADERS: u8 = 1;
@@ -65,12 +67,23 @@ pub struct Frame {
     pub payload: Vec<u8>,
 }
 
+/// A connection for which this end's kernel keeps next to nothing that is not read.
+pub fn deaf_stream(address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&address.into()).unwrap();
+    socket.into()
+}
+
 /// A connection that has said hello.
 pub struct Peer(pub TcpStream);
 
 impl Peer {
     pub fn new(address: SocketAddr, settings: &[u8]) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
+        Self::over(TcpStream::connect(address).unwrap(), settings)
+    }
+
+    pub fn over(stream: TcpStream, settings: &[u8]) -> Self {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let mut peer = Self(stream);
         peer.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");

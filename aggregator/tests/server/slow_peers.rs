@@ -98,12 +98,12 @@ fn connections_that_do_not_go_on_are_closed() {
             waits.until_closed();
         });
         scope.spawn(move || {
-            let mut deaf = Connection::open(address);
-            deaf.0.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+            let mut deaf = deaf_stream(address);
+            deaf.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
             let many = b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000);
             let started = Instant::now();
             // A full socket takes nothing for a while; a closed one refuses at once.
-            while deaf.0.write(&many).map_or_else(|error| waits(&error), |_| true) {
+            while deaf.write(&many).map_or_else(|error| waits(&error), |_| true) {
                 assert!(started.elapsed() < DEADLINE, "a peer that never reads was not closed");
             }
         });
