@@ -4,9 +4,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Request;
-use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -19,7 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tracing::warn;
 
-use crate::http::{Abandoned, Site, respond};
+use crate::http::{Site, respond};
 use crate::tls::Tls;
 
 /// Connections served at once; more wait in the kernel's queue. Each takes about 20 KiB when it reads.
@@ -160,18 +157,12 @@ async fn serve_http<S>(
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let activity = Activity::default();
-    let service = service_fn(|request: Request<Incoming>| {
+    let service = service_fn(|request| {
         let (site, in_progress) = (site.clone(), activity.begin());
-        // Its length may have been declared twice, and a proxy in front may have believed the other one: nothing that
-        // follows on this connection is to be trusted.
-        let last = request.headers().contains_key(TRANSFER_ENCODING);
         async move {
-            let mut answer = respond(site, request).await?;
-            if last {
-                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
+            let answer = respond(site, request).await;
             drop(in_progress);
-            Ok::<_, Abandoned>(answer)
+            answer
         }
     });
     let mut connection = pin!(protocols.serve_connection(TokioIo::new(stream), service));
