@@ -25,9 +25,10 @@ fn the_sample_configuration_is_one() {
     assert!(config.listen.ip().is_loopback());
     // The keys that are commented out are real ones too.
     let place = crate::new_place();
-    let all: String = fs::read_to_string(sample).unwrap().replace("\n#tls_", "\ntls_");
+    let all = fs::read_to_string(sample).unwrap().replace("\n#tls_", "\ntls_").replace("\n#retired", "\nretired");
     place.write_config(&all);
-    assert!(Config::read(&place.path("aggregator.toml")).unwrap().tls().is_some());
+    let config = Config::read(&place.path("aggregator.toml")).unwrap();
+    assert!(config.tls().is_some() && config.retired);
 }
 
 #[test]
