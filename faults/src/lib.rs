@@ -9,3 +9,4 @@ pub mod client;
 pub mod counters;
 pub mod place;
 pub mod server;
+pub mod skipped;

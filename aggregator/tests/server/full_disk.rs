@@ -24,7 +24,7 @@ pub fn with_tmpfs(mount: &Path, options: &str) -> Option<Command> {
     };
     let permitted = unshare().arg("true").output().is_ok_and(|output| output.status.success());
     if !permitted {
-        println!("SKIPPED: mounting a tmpfs in a namespace is not permitted here");
+        crate::skipped::note("a full disk", "mounting a tmpfs in a namespace is not permitted");
     }
     permitted.then(unshare)
 }

@@ -22,7 +22,7 @@ mod tls;
 mod units;
 
 use hubbub_faults::place::Place;
-use hubbub_faults::{client, counters, place, server};
+use hubbub_faults::{client, counters, place, server, skipped};
 
 /// A fresh place for the shipped server.
 fn new_place() -> Place {

@@ -114,7 +114,7 @@ fn systemds_own_activator_starts_it_with_the_first_connection() {
         match Command::new("systemd-socket-activate").arg("--version").output() {
             Ok(_) => Some(Server::spawn(&place, command)),
             Err(error) => {
-                println!("SKIPPED: socket activation by systemd-socket-activate: {error}");
+                crate::skipped::note("socket activation by systemd-socket-activate", error);
                 None
             }
         }
@@ -176,7 +176,7 @@ fn a_server_that_hangs_in_a_commit_stops_feeding_the_watchdog() {
     match slowly().arg("true").output() {
         Ok(output) if output.status.success() => {}
         refused => {
-            println!("SKIPPED: a watchdog that is not fed: strace: {refused:?}");
+            crate::skipped::note("a watchdog that is not fed", format!("strace: {refused:?}"));
             return;
         }
     }

@@ -137,7 +137,10 @@ const LONGER_THAN_A_LIFETIME: Duration = Duration::from_secs(330);
 #[test]
 fn a_busy_connection_ends_all_the_same() {
     if std::env::var_os("HUBBUB_LONG").is_none() {
-        println!("SKIPPED: the end of a connection that is always busy: it takes five minutes; make test-full");
+        crate::skipped::note(
+            "the end of a connection that is always busy",
+            "it takes five minutes; make test-full runs it",
+        );
         return;
     }
     let place = crate::new_place();

@@ -126,7 +126,7 @@ fn a_passed_socket_is_all_the_network_it_needs() {
     match Command::new("unshare").args(["--user", "--map-root-user", "--net", "true"]).output() {
         Ok(output) if output.status.success() => {}
         refused => {
-            println!("SKIPPED: the server without a network: unshare: {refused:?}");
+            crate::skipped::note("the server without a network", format!("unshare: {refused:?}"));
             return;
         }
     }
@@ -177,7 +177,7 @@ fn every_system_call_of_a_busy_life_passes_the_filter() {
     match Command::new("strace").args(["-o", "/dev/null", "true"]).output() {
         Ok(output) if output.status.success() => {}
         refused => {
-            println!("SKIPPED: the system calls of a busy life: strace: {refused:?}");
+            crate::skipped::note("the system calls of a busy life", format!("strace: {refused:?}"));
             return;
         }
     }
