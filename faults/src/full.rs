@@ -106,6 +106,7 @@ fn fill_and_free(
                 findings.push(Finding::new(Breach::Refused, format!("{} {}", reply.head, reply.body)));
             }
             assert_eq!(server.get("/healthz").status, 200, "a server with a full disk lives");
+            assert_eq!(server.get("/readyz").status, 503, "and says that it takes no commits");
         }
     }
     drop(file);

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a check that cannot go on ends by panicking")]
 
+pub mod all;
 pub mod chaos;
 pub mod client;
 pub mod clock;
@@ -21,6 +22,7 @@ pub mod place;
 pub mod rounds;
 pub mod server;
 pub mod short_writes;
+pub mod skipped;
 pub mod small_disk;
 pub mod volley;
 
