@@ -8,14 +8,18 @@ DEMO := target/demo-of-tests
 CERTIFICATES := target/certificates
 SAMPLES := target/speed-samples
 SKIPPED := target/skipped
+SOAK := target/soak
+# The bugs that every run plants; `make test-full` plants all.
+PLANTED := acknowledge_before_commit no_dedupe ids_apart
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help demo test test-full bench build system python format lint unit docs whole skipped clean
+.PHONY: help demo test test-full soak bench build system python format lint unit docs planted whole skipped clean
 
 help:
 	@echo "make demo   the whole pipeline on this machine's real values; results in demo-out/"
 	@echo "make test   formatting, lints, all tests, documentation, notebooks"
-	@echo "make test-full  the same, and 1,000 clean runs of every privacy check, none of which may raise an alarm"
+	@echo "make test-full  the same, 1,000 clean runs of every privacy check, none of which may raise an alarm, and 1,000 kills"
+	@echo "make soak   the server against faults for hours, 10,000 kills among them; goes on where it was interrupted"
 	@echo "make bench  speed and error beside limits and peers, on one core; ends with a table of ratios"
 	@echo "make clean  remove what the two commands have made"
 
@@ -26,13 +30,21 @@ demo: system build
 ## Everything that CI checks. Packages for Python arrive while Rust builds.
 test: system
 	$(MAKE) -j2 build python
-	$(MAKE) format lint unit docs whole skipped
+	$(MAKE) format lint unit docs planted whole skipped
 
 ## What takes too long for every day. The few runs of `make test` are the same ones.
 test-full: test
 	HUBBUB_CLEAN_RUNS=1000 $(CARGO) test --release --locked -p hubbub-randomizer --test outside mutants::clean -- --nocapture
 	HUBBUB_LONG=1 $(CARGO) test --workspace --locked --test server -- a_busy_connection_ends
 	python3 tests/reference/shuffle.py --check
+	target/debug/hubbub-faults all --extent long
+	faults/planted/check
+
+## The release build against everything, resumable; ends with a table. `rm -r $(SOAK)` begins again.
+soak: system
+	$(CARGO) build --workspace --release --locked --bin hubbub-aggregator --bin hubbub-faults
+	mkdir -p $(SOAK)
+	target/release/hubbub-faults all --extent soak --states $(SOAK)
 
 ## Figures of an earlier run would look like this run's.
 bench: system build
@@ -42,7 +54,7 @@ bench: system build
 	python3 benches/ratios.py $(SAMPLES) target/peers/speed.jsonl
 
 system:
-	@scripts/need cc=build-essential curl=curl dbus-daemon=dbus-daemon nginx=nginx-light python3=python3 \
+	@scripts/need cc=build-essential curl=curl dbus-daemon=dbus-daemon nginx=nginx-light patch=patch python3=python3 \
 		strace=strace systemd-analyze=systemd
 
 build:
@@ -66,6 +78,10 @@ unit:
 
 docs:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+## Servers with planted bugs: the checks must find them.
+planted:
+	HUBBUB_SKIPPED=$(abspath $(SKIPPED)) faults/planted/check $(PLANTED)
 
 ## The demo's files through other people's programs, certificates through the second verifier, the reference's vectors, the
 ## approvals' digests, the notebooks.

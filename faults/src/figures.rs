@@ -13,6 +13,9 @@ use crate::skipped;
 /// Examples of findings that are kept: the first ones tell, the rest repeat them.
 const MAX_EXAMPLES: usize = 20;
 
+/// Characters of a finding: a process that panics may say pages.
+const MAX_DETAIL: usize = 400;
+
 /// What a server did that it must not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -75,7 +78,9 @@ pub struct Finding {
 impl Finding {
     /// A finding.
     pub fn new(breach: Breach, detail: impl Into<String>) -> Self {
-        Self { breach, detail: detail.into() }
+        let detail = detail.into();
+        let end = detail.char_indices().nth(MAX_DETAIL).map_or(detail.len(), |(end, _)| end);
+        Self { breach, detail: detail[..end].replace('\n', " ") }
     }
 }
 

@@ -75,9 +75,14 @@ impl Life {
         };
         let mut findings = self.crowd.settle(server.address, rng);
         findings.extend(self.compare());
-        let ended = server.terminate();
-        if !ended.success() {
-            findings.push(Finding::new(Breach::WrongEnd, format!("SIGTERM ends it with {:?}", ended.code())));
+        // A stop waits for held requests, whose peers here have gone; most lives end faster.
+        if rng.random_ratio(1, 4) {
+            let ended = server.terminate();
+            if !ended.success() {
+                findings.push(Finding::new(Breach::WrongEnd, format!("SIGTERM ends it with {:?}", ended.code())));
+            }
+        } else {
+            server.kill();
         }
         findings
     }

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders that hold the project's Rust code.
-pub const CRATES: [&str; 7] = ["privacy", "randomizer", "collector", "aggregator", "estimator", "hubbub", "tests"];
+pub const CRATES: [&str; 8] =
+    ["privacy", "randomizer", "collector", "aggregator", "estimator", "hubbub", "faults", "tests"];
 
 /// The top of the project.
 pub fn root() -> PathBuf {
@@ -41,10 +42,10 @@ pub fn rust_files(folders: &[&str]) -> Vec<Source> {
     sources
 }
 
-/// The production code of the crates: their `src` folders without test modules.
+/// The production code of the crates: their `src` folders without test modules. Harness and tests ship to nobody.
 pub fn production() -> Vec<Source> {
     let folders: Vec<String> =
-        CRATES.iter().filter(|name| **name != "tests").map(|name| format!("{name}/src")).collect();
+        CRATES.iter().filter(|name| !["faults", "tests"].contains(name)).map(|name| format!("{name}/src")).collect();
     let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
     let is_test = |path: &str| path.ends_with("/tests.rs") || path.contains("/tests/");
     rust_files(&folders).into_iter().filter(|source| !is_test(&source.path)).collect()
