@@ -43,8 +43,9 @@ test-full: test
 ## The release build against everything, resumable; ends with a table. `rm -r $(SOAK)` begins again.
 soak: system
 	$(CARGO) build --workspace --release --locked --bin hubbub-aggregator --bin hubbub-faults
-	mkdir -p $(SOAK)
-	target/release/hubbub-faults all --extent soak --states $(SOAK)
+	@# An interrupted run leaves its places behind.
+	rm -rf $(SOAK)/places && mkdir -p $(SOAK)/places
+	TMPDIR=$(abspath $(SOAK)/places) target/release/hubbub-faults all --extent soak --states $(SOAK)
 
 ## Figures of an earlier run would look like this run's.
 bench: system build

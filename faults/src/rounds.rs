@@ -10,7 +10,7 @@ use rand_chacha::rand_core::SeedableRng;
 use crate::figures::{Breach, Figures, Finding};
 
 /// How often a run says how far it is.
-const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
 /// How long a check is run, against what, and where it keeps its figures.
 #[derive(Debug, Clone, clap::Args)]
