@@ -16,12 +16,13 @@ use crate::injection::{Fault, Object, Point, failed, failed_at, impossible, inje
 use crate::life::Life;
 use crate::place::now;
 use crate::rounds::{self, Bounds, Round};
-use crate::server::{DEADLINE, NoServer, Server, until};
+use crate::server::{NoServer, Server, until};
 
 /// A server that cannot do what a scene waits for is not waited for longer: the scene goes on.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// A server that was told to stop ends within the hold of its last requests.
-const LAST_WORDS: Duration = Duration::from_secs(10);
+/// A server that was told to stop is told again after this, and so often.
+const BETWEEN_SIGNALS: Duration = Duration::from_secs(5);
+const SIGNALS: usize = 8;
 /// The series of a crowd's first metric, one for each open week, the earliest first.
 const EARLIEST: usize = 0;
 const LATEST: usize = 2;
@@ -115,11 +116,13 @@ fn disturb(scene: Scene, point: &Point, bounds: &Bounds, rng: &mut ChaCha12Rng, 
                 server.signal(Signal::TERM);
             }
             let pid = server.pid();
-            let mut ended = server.ends(LAST_WORDS);
-            if ended.is_none() {
-                // The fault may have hit the runtime's own pipe, through which it hears of signals.
-                server.signal(Signal::TERM);
-                ended = server.ends(DEADLINE);
+            // The fault may hit the runtime's own pipe, through which it hears of signals, once in every thread.
+            let mut ended = None;
+            for _ in 0..SIGNALS {
+                ended = ended.or_else(|| server.ends(BETWEEN_SIGNALS));
+                if ended.is_none() {
+                    server.signal(Signal::TERM);
+                }
             }
             if ended.is_none() {
                 findings.push(Finding::new(Breach::Stuck, "SIGTERM does not end it"));
