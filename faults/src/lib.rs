@@ -7,5 +7,8 @@
 
 pub mod client;
 pub mod counters;
+pub mod disk;
+pub mod trace;
 pub mod place;
+pub mod replay;
 pub mod server;
