@@ -53,6 +53,8 @@ pub enum Rejection {
     PeriodFuture,
     /// A period whose grace is over.
     PeriodClosed,
+    /// As many reports of this metric wait in memory as may.
+    MetricBusy,
     /// As many reports wait in memory as may.
     Busy,
     /// The disk is full; counting resumes by itself when there is room.
@@ -85,6 +87,7 @@ impl Rejection {
             Self::Payload => (StatusCode::UNPROCESSABLE_ENTITY, "payload"),
             Self::PeriodFuture => (StatusCode::UNPROCESSABLE_ENTITY, "period_future"),
             Self::PeriodClosed => (StatusCode::UNPROCESSABLE_ENTITY, "period_closed"),
+            Self::MetricBusy => (StatusCode::TOO_MANY_REQUESTS, "metric_busy"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::StorageFull => (StatusCode::SERVICE_UNAVAILABLE, "storage_full"),
             Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
@@ -104,7 +107,8 @@ impl Answer {
 
     /// The value of `Retry-After`, where the contract has one.
     pub fn retry_after(self) -> Option<&'static str> {
-        (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_S)
+        let later = matches!(self.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+        later.then_some(RETRY_AFTER_S)
     }
 
     /// The body, always [`ANSWER_BYTES`] long.

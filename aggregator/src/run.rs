@@ -8,22 +8,23 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
 use crate::committer::{Committer, Message};
+use crate::control::Desk;
 use crate::export::Destination;
-use crate::http::Site;
+use crate::http::{MAX_REQUESTS, Site};
 use crate::published::Published;
 use crate::readiness::Readiness;
 use crate::replace_file::create_directories;
+use crate::room::Room;
 use crate::store::StorePlace;
 use crate::{Clock, Config, ControlError, RegistryError, StoreError, TlsError, connections, control, load_plan, tls};
 
-/// Messages on their way to the committer. While it commits, this many requests can queue; beyond them a request is
-/// answered 503. Larger than the number of connections, so that HTTP/1.1 never meets it.
-const QUEUE: usize = 16_384;
+/// Messages on their way to the committer: every request that may be under way, and the operator's.
+const QUEUE: usize = MAX_REQUESTS + 16;
 /// How often periods are looked at for their end.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -75,6 +76,7 @@ pub struct Setup {
     messages: mpsc::Receiver<Message>,
     control: UnixListener,
     control_socket: PathBuf,
+    desk: Desk,
     tls: Option<TlsAcceptor>,
 }
 
@@ -90,19 +92,28 @@ impl Setup {
             .map_err(|source| RunError::ExportDir { path: config.export_dir.clone(), source })?;
         let place = StorePlace::take(&config.store)?;
         let (published, readiness) = (Arc::new(Published::new()), Readiness::default());
-        let destination = Destination { directory: config.export_dir.clone(), node: config.node.clone() };
-        let committer =
-            Committer::open(place, plan.clone(), clock.clone(), destination, published.clone(), readiness.clone())?;
+        let destination = Destination::new(config.export_dir.clone(), config.node.clone());
+        let committer = Committer::open(
+            place,
+            plan.clone(),
+            clock.clone(),
+            destination.clone(),
+            published.clone(),
+            readiness.clone(),
+        )?;
         let collected = plan.registry().metrics().filter(|metric| metric.status.is_collected()).count();
         if collected == 0 {
             warn!("no metric of the registry is collected now (drafts are not), so every report will be refused");
         }
         info!(registry = plan.registry().digest(), collected, ids_held = committer.ids_held(), "ready to count");
         let (sender, messages) = mpsc::channel(QUEUE);
-        let site = Site { plan, clock, messages: sender, published, readiness };
+        let desk = Desk { messages: sender.clone(), destination, plan: plan.clone() };
+        let room = Arc::new(Room::new(&plan));
+        let requests = Semaphore::new(MAX_REQUESTS);
+        let site = Site { plan, room, clock, messages: sender, requests, published, readiness };
         let control_socket = StorePlace::control_socket(&config.store);
         let control = control::bind(&control_socket)?;
-        Ok(Self { site, committer, messages, control, control_socket, tls })
+        Ok(Self { site, committer, messages, control, control_socket, desk, tls })
     }
 }
 
@@ -111,8 +122,8 @@ impl Setup {
 /// # Errors
 /// [`RunError`] when the store can no longer be trusted or the control socket cannot be made.
 pub async fn run(listener: TcpListener, setup: Setup, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
-    let Setup { site, committer, messages: received, control, control_socket, tls } = setup;
-    let control = tokio::spawn(control::serve(control::into_tokio(control, &control_socket)?, site.messages.clone()));
+    let Setup { site, committer, messages: received, control, control_socket, desk, tls } = setup;
+    let control = tokio::spawn(control::serve(control::into_tokio(control, &control_socket)?, desk));
     let ticks = tokio::spawn(tick(site.messages.clone()));
     let messages = site.messages.clone();
 

@@ -7,8 +7,15 @@
 
 pub mod client;
 pub mod counters;
+pub mod crowd;
 pub mod disk;
-pub mod trace;
+pub mod figures;
+pub mod kill;
 pub mod place;
 pub mod replay;
+pub mod rounds;
 pub mod server;
+pub mod trace;
+pub mod volley;
+
+pub use figures::Figures;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -21,6 +22,15 @@ pub struct Server {
     pub address: SocketAddr,
     /// The same, as it says it.
     pub url: String,
+}
+
+/// A start that came to nothing.
+#[derive(Debug)]
+pub struct NoServer {
+    /// How the process ended; none when it did not, and was killed.
+    pub status: Option<ExitStatus>,
+    /// What it said.
+    pub said: String,
 }
 
 /// The command that runs the server of a place.
@@ -50,17 +60,44 @@ impl Server {
     }
 
     /// Starts a command that ends up as a server; its log goes to the place's file `log`.
-    pub fn spawn(place: &Place, mut command: Command) -> Self {
+    pub fn spawn(place: &Place, command: Command) -> Self {
+        Self::try_spawn(place, command).unwrap_or_else(|none| panic!("no server: {none:?}"))
+    }
+
+    /// Starts a command that may end up as a server.
+    ///
+    /// # Errors
+    /// [`NoServer`].
+    pub fn try_spawn(place: &Place, mut command: Command) -> Result<Self, NoServer> {
         let log = File::options().create(true).append(true).open(place.path("log")).unwrap();
-        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let Some(url) = line.strip_prefix("listening on ").map(str::trim) else {
+        let before = log.metadata().unwrap().len();
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let (sender, first_line) = mpsc::channel();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            // An unreadable line is no line, and whoever no longer waits has killed the process.
+            output.read_line(&mut line).ok();
+            sender.send(line).ok();
+        });
+        let line = first_line.recv_timeout(DEADLINE).unwrap_or_default();
+        if let Some(url) = line.strip_prefix("listening on ").map(str::trim) {
+            let address = url.split_once("://").unwrap().1.parse().unwrap();
+            return Ok(Self { child, address, url: url.to_owned() });
+        }
+        let ended = Instant::now();
+        let mut status = child.try_wait().unwrap();
+        while status.is_none() && line.is_empty() && ended.elapsed() < Duration::from_secs(1) {
+            std::thread::sleep(Duration::from_millis(1));
+            status = child.try_wait().unwrap();
+        }
+        if status.is_none() {
             child.kill().unwrap();
-            panic!("no server: {line:?}, {}", std::fs::read_to_string(place.path("log")).unwrap());
-        };
-        let address = url.split_once("://").unwrap().1.parse().unwrap();
-        Self { child, address, url: url.to_owned() }
+            child.wait().unwrap();
+        }
+        let log = std::fs::read(place.path("log")).unwrap();
+        let said = String::from_utf8_lossy(&log[usize::try_from(before).unwrap()..]).into_owned();
+        Err(NoServer { status, said })
     }
 
     /// Its process id.

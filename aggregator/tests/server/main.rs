@@ -8,6 +8,7 @@ mod counting;
 mod crashes;
 mod exports;
 mod full_disk;
+mod maintenance;
 mod secrets;
 mod slow_peers;
 mod startup;

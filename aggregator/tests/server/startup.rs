@@ -167,7 +167,7 @@ fn a_store_of_another_format_is_refused() {
     transaction.open_table(meta).unwrap().insert("format", 99).unwrap();
     transaction.commit().unwrap();
     drop(database);
-    expect(&place, 3, &["format 99", "reads format 1"]);
+    expect(&place, 3, &["format 99", "reads format 2"]);
 }
 
 #[test]
