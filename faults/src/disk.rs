@@ -13,7 +13,11 @@ const SECTOR: usize = 512;
 #[derive(Debug, Clone)]
 enum Change {
     /// Whole sectors, as they were after a write, and the file's length then.
-    Sectors { first: usize, bytes: Vec<u8>, length: usize },
+    Sectors {
+        first: usize,
+        bytes: Vec<u8>,
+        length: usize,
+    },
     Length(usize),
 }
 

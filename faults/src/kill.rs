@@ -49,6 +49,11 @@ impl Life {
         Self { place: crowd.place(program), crowd, kills_left: kills }
     }
 
+    /// A life that goes on somewhere with a population that has one already.
+    pub fn resumed(place: Place, crowd: Crowd) -> Self {
+        Self { place, crowd, kills_left: 0 }
+    }
+
     /// Starts the server, which must start.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ pub mod disk;
 pub mod figures;
 pub mod kill;
 pub mod place;
+pub mod power_loss;
 pub mod replay;
 pub mod rounds;
 pub mod server;

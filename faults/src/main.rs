@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use hubbub_faults::rounds::Bounds;
-use hubbub_faults::{Figures, kill};
+use hubbub_faults::{Figures, kill, power_loss};
 use hubbub_privacy::Exit;
 
 /// Holds a server against faults; names what was lost, doubled or could not be opened again.
@@ -22,11 +22,14 @@ struct Arguments {
 enum Check {
     /// SIGKILL at random moments: under load, while starting, exporting and stopping.
     Kill(Bounds),
+    /// Power cuts at every sync and acknowledgement, as disk images made from the server's system calls; 2,000 a round.
+    PowerLoss(Bounds),
 }
 
 fn main() -> ExitCode {
     let (bounds, check): (Bounds, fn(&Bounds) -> std::io::Result<Figures>) = match Arguments::parse().check {
         Check::Kill(bounds) => (bounds, kill::check),
+        Check::PowerLoss(bounds) => (bounds, power_loss::check),
     };
     if !bounds.program.is_file() {
         eprintln!("hubbub-faults: no server's program at {}; name it with --program", bounds.program.display());

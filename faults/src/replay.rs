@@ -138,7 +138,9 @@ impl Replay {
                     self.change_names(NameChange::Add(path.clone(), Entry::Directory));
                 }
             }
-            Operation::Unreadable { call } => panic!("bytes may have gone where this trace does not show them: {call:.200}"),
+            Operation::Unreadable { call } => {
+                panic!("bytes may have gone where this trace does not show them: {call:.200}")
+            }
         }
     }
 

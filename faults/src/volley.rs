@@ -26,6 +26,11 @@ impl Wire {
         Some(Self { stream, received: Vec::new() })
     }
 
+    /// Both its ends as the server's side names them in a trace.
+    pub fn seen_by_server(&self) -> Option<String> {
+        Some(format!("TCP:[{}->{}]", self.stream.peer_addr().ok()?, self.stream.local_addr().ok()?))
+    }
+
     /// Sends bytes; whether the connection took them.
     pub fn send(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).is_ok()

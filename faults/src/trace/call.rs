@@ -53,7 +53,8 @@ fn call<'a>(thread: u32, text: &str, source: &'a str, began: usize, ended: usize
     let (name, _) = source.split_once('(').unwrap_or_else(|| panic!("no call: {source:.200}"));
     let (_, rest) = text.split_once('(').expect("the text begins like its source");
     let (arguments, after) = arguments(rest);
-    let result = after.trim_start().strip_prefix("= ").unwrap_or_else(|| panic!("{name} without a result: {after:.200}"));
+    let result =
+        after.trim_start().strip_prefix("= ").unwrap_or_else(|| panic!("{name} without a result: {after:.200}"));
     let digits = result.find(|c: char| c != '-' && !c.is_ascii_alphanumeric()).unwrap_or(result.len());
     let returned = match result[..digits].strip_prefix("0x") {
         Some(hex) => u64::from_str_radix(hex, 16).ok().map(|address| address.cast_signed()),
@@ -93,7 +94,8 @@ fn arguments(text: &str) -> (Vec<String>, &str) {
 /// What stands in `<...>` after a descriptor.
 pub fn target(text: &str) -> &str {
     let Some((_, rest)) = text.split_once('<') else { return "" };
-    let end = rest.char_indices().find(|&(at, c)| c == '>' && !rest[..at].ends_with('-')).map_or(rest.len(), |(at, _)| at);
+    let end =
+        rest.char_indices().find(|&(at, c)| c == '>' && !rest[..at].ends_with('-')).map_or(rest.len(), |(at, _)| at);
     &rest[..end]
 }
 
@@ -135,7 +137,10 @@ mod tests {
                    9  fdatasync(13<\\x2f\\x61> <unfinished ...>\n\
                    9  +++ killed by SIGKILL +++\n";
         let calls = calls(log);
-        assert_eq!(calls.iter().map(|call| call.name).collect::<Vec<_>>(), ["close", "pwrite64", "openat", "fdatasync"]);
+        assert_eq!(
+            calls.iter().map(|call| call.name).collect::<Vec<_>>(),
+            ["close", "pwrite64", "openat", "fdatasync"]
+        );
         let write = &calls[1];
         assert_eq!((write.thread, write.began, write.ended, write.returned), (7, 0, 2, Some(2)));
         assert_eq!(write.arguments, ["13<\\x2f\\x61>", "\"\\x01\\x02\"", "2", "4096"]);
