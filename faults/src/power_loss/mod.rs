@@ -178,7 +178,7 @@ fn serve(life: &mut Life, rng: &mut impl Rng) -> Vec<Finding> {
         if late && life.crowd.period(series) == ending() && !known.is_empty() {
             // What was counted of an ended week leaves as a file, whenever the power was cut.
             let file = life.crowd.file(&life.place, series);
-            until("the files of an ended week", || file.exists().then_some(()));
+            until("the file of an ended week", || file.exists().then_some(()));
         }
         findings.extend(life.crowd.offer_all(server.address, &known));
     }

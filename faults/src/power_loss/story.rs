@@ -1,6 +1,6 @@
 //! A server's life under `strace`: creation, commits, a period's end with its rewrite, a clean stop, a kill.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -61,39 +61,53 @@ pub fn ending() -> Period {
     week(ENDING)
 }
 
+/// A connection that stays open, and its name in the trace.
+struct Line {
+    wire: Wire,
+    name: String,
+}
+
 /// Sends reports and remembers which connection carried which.
 struct Sender {
     crowd: Crowd,
-    carried: BTreeMap<String, usize>,
+    /// By the connection's name: its reports in order. No name is used twice, although the system gives ports again.
+    carried: BTreeMap<String, Vec<usize>>,
+    idle: Vec<Line>,
     /// Requests that wait for others to fill their group.
-    held: Vec<(Offered, Option<Wire>)>,
+    held: Vec<(Offered, Line)>,
     findings: Vec<Finding>,
 }
 
 impl Sender {
-    /// Offers reports at once, each on a connection of its own.
-    fn send(&mut self, server: &Server, numbers: &[usize]) -> Vec<(Offered, Option<Wire>)> {
-        let offers = self.crowd.offer(numbers);
-        let mut sent = Vec::new();
-        for offer in offers {
-            let mut wire = Wire::open(server.address);
-            if let Some(connection) = wire.as_ref().and_then(Wire::seen_by_server) {
-                self.carried.insert(connection, offer.number);
-            }
-            if let Some(open) = &mut wire {
-                open.send(&offer.request);
-            }
-            sent.push((offer, wire));
+    fn line(&mut self, server: &Server) -> Line {
+        if let Some(line) = self.idle.pop() {
+            return line;
         }
-        sent
+        let mut used = Vec::new();
+        loop {
+            let wire = Wire::open(server.address).expect("the server accepts connections");
+            let name = wire.seen_by_server().expect("an open connection has two ends");
+            if !self.carried.contains_key(&name) {
+                return Line { wire, name };
+            }
+            used.push(wire);
+        }
+    }
+
+    /// Sends reports at once, each on a connection of its own.
+    fn send(&mut self, server: &Server, numbers: &[usize]) {
+        for offer in self.crowd.offer(numbers) {
+            let mut line = self.line(server);
+            self.carried.entry(line.name.clone()).or_default().push(offer.number);
+            line.wire.send(&offer.request);
+            self.held.push((offer, line));
+        }
     }
 
     /// Offers reports, some at a time, and takes the answers that come soon.
     fn offer(&mut self, server: &Server, numbers: &[usize]) {
         for chunk in numbers.chunks(AT_ONCE) {
-            for (offer, wire) in self.send(server, chunk) {
-                self.held.push((offer, wire));
-            }
+            self.send(server, chunk);
             self.hear(SOON);
         }
     }
@@ -101,12 +115,15 @@ impl Sender {
     /// Takes answers until one does not come in time.
     fn hear(&mut self, within: Duration) {
         let mut within = within;
-        for (offer, mut wire) in std::mem::take(&mut self.held) {
-            match wire.as_mut().and_then(|wire| wire.reply(within)) {
-                Some(reply) => self.findings.extend(self.crowd.hear(&offer, Some(&reply))),
+        for (offer, mut line) in std::mem::take(&mut self.held) {
+            match line.wire.reply(within) {
+                Some(reply) => {
+                    self.findings.extend(self.crowd.hear(&offer, Some(&reply)));
+                    self.idle.push(line);
+                }
                 None => {
                     within = AT_HAND;
-                    self.held.push((offer, wire));
+                    self.held.push((offer, line));
                 }
             }
         }
@@ -116,6 +133,7 @@ impl Sender {
     fn hear_the_end(&mut self) {
         self.hear(SOON);
         self.held.clear();
+        self.idle.clear();
     }
 }
 
@@ -125,7 +143,8 @@ pub fn live(program: &Path, parent: &Path, rng: &mut ChaCha12Rng) -> Story {
     crowd.closes(ending());
     let place = crowd.furnish(Place::below(parent, program));
     let series: Vec<Vec<usize>> = (0..crowd.series()).map(|series| crowd.of_series(series)).collect();
-    let mut sender = Sender { crowd, carried: BTreeMap::new(), held: Vec::new(), findings: Vec::new() };
+    let mut sender =
+        Sender { crowd, carried: BTreeMap::new(), idle: Vec::new(), held: Vec::new(), findings: Vec::new() };
     let mut lives = Vec::new();
 
     let start = |number: usize| {
@@ -150,8 +169,7 @@ pub fn live(program: &Path, parent: &Path, rng: &mut ChaCha12Rng) -> Story {
 
     let (capture, server) = start(1);
     sender.offer(&server, &series[4][..128]);
-    let offers = sender.send(&server, &series[4][128..]);
-    sender.held.extend(offers);
+    sender.send(&server, &series[4][128..]);
     std::thread::sleep(Duration::from_millis(rng.random_range(0..LONGEST_BEFORE_KILL_MS)));
     let pid = server.pid();
     server.kill();
@@ -176,21 +194,22 @@ fn is_exported(place: &Place) -> bool {
 }
 
 /// The operations, with an acknowledgement where the first bytes of an answer 200 to a report left.
-fn steps(lives: Vec<Vec<Event>>, carried: &BTreeMap<String, usize>) -> Vec<Step> {
+fn steps(lives: Vec<Vec<Event>>, carried: &BTreeMap<String, Vec<usize>>) -> Vec<Step> {
     let mut steps = Vec::new();
-    let mut acknowledged = BTreeSet::new();
+    let mut answered: BTreeMap<String, usize> = BTreeMap::new();
     for life in lives {
         for event in life {
-            let number = match &event.operation {
-                Operation::Write { target: Target::Connection(name), bytes, .. }
-                    if bytes.starts_with(b"HTTP/1.1 200 ") =>
-                {
-                    carried.get(name).copied()
-                }
-                _ => None,
-            };
+            let mut acknowledged = None;
+            if let Operation::Write { target: Target::Connection(name), bytes, .. } = &event.operation
+                && bytes.starts_with(b"HTTP/1.1 ")
+                && let Some(reports) = carried.get(name)
+            {
+                let number = answered.entry(name.clone()).or_default();
+                acknowledged = bytes.starts_with(b"HTTP/1.1 200 ").then_some(reports[*number]);
+                *number += 1;
+            }
             steps.push(Step::Done(event));
-            steps.extend(number.filter(|&number| acknowledged.insert(number)).map(Step::Acknowledged));
+            steps.extend(acknowledged.map(Step::Acknowledged));
         }
         steps.push(Step::NextProcess);
     }
