@@ -14,6 +14,7 @@ pub mod kill;
 pub mod place;
 pub mod power_loss;
 pub mod replay;
+pub mod reveal;
 pub mod rounds;
 pub mod server;
 pub mod trace;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use hubbub_faults::rounds::Bounds;
-use hubbub_faults::{Figures, kill, power_loss};
+use hubbub_faults::{Figures, kill, power_loss, reveal};
 use hubbub_privacy::Exit;
 
 /// Holds a server against faults; names what was lost, doubled or could not be opened again.
@@ -24,12 +24,15 @@ enum Check {
     Kill(Bounds),
     /// Power cuts at every sync and acknowledgement, as disk images made from the server's system calls; 2,000 a round.
     PowerLoss(Bounds),
+    /// What the server's writes reveal: states of counters close to each other, the order of ids, anything of a request.
+    Reveal(Bounds),
 }
 
 fn main() -> ExitCode {
     let (bounds, check): (Bounds, fn(&Bounds) -> std::io::Result<Figures>) = match Arguments::parse().check {
         Check::Kill(bounds) => (bounds, kill::check),
         Check::PowerLoss(bounds) => (bounds, power_loss::check),
+        Check::Reveal(bounds) => (bounds, reveal::check),
     };
     if !bounds.program.is_file() {
         eprintln!("hubbub-faults: no server's program at {}; name it with --program", bounds.program.display());
