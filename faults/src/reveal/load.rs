@@ -35,16 +35,20 @@ pub const QUIET_ANCHORS: Anchors = Anchors { first: 704, last: 736 };
 pub const BUSY_ANCHORS: Anchors = Anchors { first: 320, last: 352 };
 /// Reports of [`QUIET`], one at a time.
 const SINGLES: usize = 800;
-/// Crowds of [`BUSY`]: around a group's size, and more.
-const CROWDS: [usize; 8] = [31, 32, 33, 100, 1, 63, 65, 31];
 /// Reports on their way at once while anchors are laid.
 const AT_ONCE: usize = 64;
 /// Whoever answers single reports does it within this time.
 const PROMPT: Duration = Duration::from_millis(250);
+/// Whoever answers a bad request does it within this time, or closes the connection.
+const SILENCE: Duration = Duration::from_millis(100);
 /// Between two single reports to a server that does not answer them at once.
 const APART: Duration = Duration::from_millis(2);
-/// The storage calls of the committer that find the disk full: after a few commits, and for more than one attempt.
-const FULL: &str = "pwrite64:error=ENOSPC:when=40..52";
+/// The first storage call of the committer that finds the disk full: after a commit or two, anywhere in the next.
+const FULL_FROM: std::ops::Range<usize> = 8..24;
+/// Crowds by which the disk is full.
+const MAX_BEFORE_FULL: usize = 6;
+/// So many calls find it full: an attempt ends with its first, and the next one comes seconds later.
+const FULL_FOR: usize = 1;
 
 /// Everything that was done, and by whom.
 pub struct Recorded {
@@ -54,6 +58,8 @@ pub struct Recorded {
     pub lives: Vec<Vec<Event>>,
     /// Every report that was sent.
     pub reports: Vec<Report>,
+    /// Answers 503 while the disk was full.
+    pub refused: u64,
 }
 
 struct Driver<'a> {
@@ -65,6 +71,7 @@ struct Driver<'a> {
     /// Reports that were not acknowledged when their server was gone.
     orphans: BTreeSet<usize>,
     lives: Vec<Vec<Event>>,
+    refused: u64,
 }
 
 /// Lets a server go through all of it.
@@ -84,13 +91,13 @@ pub fn drive(program: &Path, rng: &mut ChaCha12Rng) -> Recorded {
         [metric("watched", WATCHED, "active"), metric("other", OTHER, "active"), metric("trial", TRIAL, "testing")];
     place.write_registry(&registry_text(&metrics));
     let (held, orphans) = (Vec::new(), BTreeSet::new());
-    let mut driver = Driver { place, rng, reports: Vec::new(), held, orphans, lives: Vec::new() };
+    let mut driver = Driver { place, rng, reports: Vec::new(), held, orphans, lives: Vec::new(), refused: 0 };
     driver.first_life();
     driver.after_a_kill();
     driver.on_a_full_disk();
     driver.at_the_end_of_a_week();
     driver.without_a_server();
-    Recorded { place: driver.place, lives: driver.lives, reports: driver.reports }
+    Recorded { place: driver.place, lives: driver.lives, reports: driver.reports, refused: driver.refused }
 }
 
 impl Driver<'_> {
@@ -131,9 +138,9 @@ impl Driver<'_> {
             self.bother(&server, &request);
         }
         self.one_at_a_time(&server, SINGLES / 2);
-        self.in_crowds(&server);
+        self.in_crowds(&server, &[31, 32]);
         self.command(&["export"]);
-        self.in_crowds(&server);
+        self.in_crowds(&server, &[33]);
         self.crowd(&server, WATCHED, BUSY, 20);
         std::thread::sleep(PROMPT);
         let pid = server.pid();
@@ -145,23 +152,30 @@ impl Driver<'_> {
         let (capture, server) = self.start(None);
         self.offer_orphans(&server);
         self.one_at_a_time(&server, SINGLES / 2);
-        self.in_crowds(&server);
+        self.in_crowds(&server, &[1, 63]);
         for command in [&["check"][..], &["backup", "backup.redb"], &["purge", "--dry-run"], &["purge"], &["export"]] {
             self.command(command);
-            self.crowd(&server, WATCHED, BUSY, 40);
+            self.crowd(&server, WATCHED, BUSY, 20);
         }
         self.stop(&capture, server);
     }
 
     fn on_a_full_disk(&mut self) {
-        let (capture, server) = self.start(Some(FULL));
+        let from = self.rng.random_range(FULL_FROM);
+        let (capture, server) = self.start(Some(&format!("pwrite64:error=ENOSPC:when={from}..{}", from + FULL_FOR)));
         self.offer_orphans(&server);
-        for _ in 0..3 {
-            self.in_crowds(&server);
+        for _ in 0..MAX_BEFORE_FULL {
+            self.in_crowds(&server, &[40]);
             std::thread::sleep(PROMPT);
+            if server.get("/readyz").status == 503 {
+                break;
+            }
         }
+        // A few more, while the group that could not be written waits.
+        self.in_crowds(&server, &[5]);
         until("room on the disk", || (server.get("/readyz").status == 200).then_some(()));
-        self.in_crowds(&server);
+        self.offer_orphans(&server);
+        self.in_crowds(&server, &[31]);
         self.stop(&capture, server);
     }
 
@@ -172,7 +186,7 @@ impl Driver<'_> {
         self.reap(PROMPT);
         self.place.set_clock(week(ENDING).acceptance_end() + 1);
         until("the end of the week", || self.place.counters("watched", ENDING).exists().then_some(()));
-        self.in_crowds(&server);
+        self.in_crowds(&server, &[65]);
         self.stop(&capture, server);
     }
 
@@ -231,8 +245,8 @@ impl Driver<'_> {
         server.get("/metrics");
     }
 
-    fn in_crowds(&mut self, server: &Server) {
-        for reports in CROWDS {
+    fn in_crowds(&mut self, server: &Server, crowds: &[usize]) {
+        for &reports in crowds {
             self.crowd(server, WATCHED, BUSY, reports);
             // Another metric in the same commit: ids of both stand in one blob.
             self.crowd(server, OTHER, BUSY, reports / 2);
@@ -287,7 +301,7 @@ impl Driver<'_> {
     fn bother(&self, server: &Server, request: &[u8]) {
         let mut wire = self.open(server);
         wire.send(request);
-        wire.read_away(PROMPT);
+        wire.read_away(SILENCE);
     }
 
     /// Takes the answers that are there; one that is not in time stands for all that follow.
@@ -297,6 +311,7 @@ impl Driver<'_> {
             match wire.reply(within) {
                 // Full or busy: the device keeps it.
                 Some(reply) if reply.status >= 429 => {
+                    self.refused += u64::from(reply.status == 503);
                     self.orphans.insert(number);
                 }
                 Some(_) => {}

@@ -41,12 +41,17 @@ fn observe(program: &std::path::Path, rng: &mut ChaCha12Rng, figures: &mut Figur
     figures.add("reports", recorded.reports.len() as u64);
     figures.add("bytes written", observer.bytes);
     figures.add("commits with ids", observer.commits);
+    figures.add("answers of a full disk", recorded.refused);
     let mut findings = std::mem::take(&mut observer.findings);
+    if recorded.refused == 0 {
+        findings.push(Finding::new(Breach::Broken, "the disk was never full"));
+    }
     for (name, states) in [("one at a time", &observer.quiet), ("in crowds", &observer.busy)] {
         let told = states.told();
         let reports = recorded.reports.iter().filter(|report| states.counts(report)).count();
-        figures.add(&format!("states, {name}"), told.states as u64);
-        figures.add(&format!("reports rebuilt of {reports}, {name}"), told.rebuilt as u64);
+        figures.add(&format!("states ({name})"), told.states as u64);
+        figures.add(&format!("watched reports ({name})"), reports as u64);
+        figures.add(&format!("rebuilt reports ({name})"), told.rebuilt as u64);
         if told.states < 3 {
             findings.push(Finding::new(Breach::Broken, format!("only {} states were recognised, {name}", told.states)));
         }
