@@ -14,6 +14,7 @@ use rand_chacha::ChaCha12Rng;
 use super::honey;
 use super::states::{Anchors, COUNTERS};
 use crate::client::post_with;
+use crate::crowd::GROUP;
 use crate::place::{MetricText, Place, registry_text, week};
 use crate::server::{DEADLINE, Server, run_command, until};
 use crate::trace::{Capture, Event};
@@ -45,10 +46,12 @@ const SILENCE: Duration = Duration::from_millis(100);
 const APART: Duration = Duration::from_millis(2);
 /// The first storage call of the committer that finds the disk full: after a commit or two, anywhere in the next.
 const FULL_FROM: std::ops::Range<usize> = 8..24;
-/// Crowds by which the disk is full.
-const MAX_BEFORE_FULL: usize = 6;
-/// So many calls find it full: an attempt ends with its first, and the next one comes seconds later.
-const FULL_FOR: usize = 1;
+/// And every so many further calls: a commit makes about ten, so that each time another one is the first to fail.
+const FULL_EVERY: usize = 23;
+/// So often is it enough.
+const FULL_TIMES: usize = 2;
+/// By so many crowds the disk was full so often.
+const MAX_CROWDS: usize = 24;
 
 /// Everything that was done, and by whom.
 pub struct Recorded {
@@ -162,20 +165,23 @@ impl Driver<'_> {
 
     fn on_a_full_disk(&mut self) {
         let from = self.rng.random_range(FULL_FROM);
-        let (capture, server) = self.start(Some(&format!("pwrite64:error=ENOSPC:when={from}..{}", from + FULL_FOR)));
+        let (capture, server) = self.start(Some(&format!("pwrite64:error=ENOSPC:when={from}+{FULL_EVERY}")));
         self.offer_orphans(&server);
-        for _ in 0..MAX_BEFORE_FULL {
-            self.in_crowds(&server, &[40]);
-            std::thread::sleep(PROMPT);
+        let mut times = 0;
+        for _ in 0..MAX_CROWDS {
+            self.crowd(&server, WATCHED, BUSY, GROUP + 8);
+            self.reap(PROMPT);
             if server.get("/readyz").status == 503 {
+                // A few more come while the group that could not be written waits.
+                self.crowd(&server, WATCHED, BUSY, 5);
+                until("room on the disk", || (server.get("/readyz").status == 200).then_some(()));
+                self.offer_orphans(&server);
+                times += 1;
+            }
+            if times == FULL_TIMES {
                 break;
             }
         }
-        // A few more, while the group that could not be written waits.
-        self.in_crowds(&server, &[5]);
-        until("room on the disk", || (server.get("/readyz").status == 200).then_some(()));
-        self.offer_orphans(&server);
-        self.in_crowds(&server, &[31]);
         self.stop(&capture, server);
     }
 
