@@ -29,12 +29,14 @@ pub fn calls(log: &str) -> Vec<Call<'_>> {
         let (thread, rest) = line.split_once(' ').unwrap_or_else(|| panic!("trace line {number}: {line}"));
         let thread = thread.parse().unwrap_or_else(|_| panic!("trace line {number}: no thread in {line}"));
         let rest = rest.trim_start();
-        if rest.starts_with("---") || rest.starts_with("+++") {
+        // Signals, ends, and calls that a kill cut off before their numbers could be read.
+        if ["---", "+++", "???"].iter().any(|mark| rest.starts_with(mark)) {
             continue;
         }
         if let Some(resumed) = rest.strip_prefix("<... ") {
             let (_, end) = resumed.split_once(" resumed>").expect("a resumed call says so");
-            let (began, start) = open.remove(&thread).expect("a resumed call was begun");
+            // Its beginning is missing when it was one of the unreadable.
+            let Some((began, start)) = open.remove(&thread) else { continue };
             calls.push(call(thread, &format!("{start}{end}"), start, began, number));
         } else if let Some(start) = rest.strip_suffix(" <unfinished ...>") {
             open.insert(thread, (number, start));
