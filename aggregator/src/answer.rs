@@ -7,7 +7,7 @@ use hyper::StatusCode;
 pub const ANSWER_BYTES: usize = 64;
 /// How long an overloaded or full server asks devices to stay away: they come back with jitter, hours are nothing to
 /// them.
-const RETRY_AFTER_S: &str = "120";
+pub const RETRY_AFTER_S: &str = "120";
 
 /// The outcome of one offered report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,20 @@ pub enum Answer {
     Rejected(Rejection),
 }
 
+/// An enum that can list itself: who describes all reasons cannot miss one.
+macro_rules! listed {
+    ($(#[$about:meta])* pub enum $name:ident { $($(#[$doc:meta])* $variant:ident,)* }) => {
+        $(#[$about])*
+        pub enum $name { $($(#[$doc])* $variant,)* }
+
+        impl $name {
+            /// Every one, as declared.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+        }
+    };
+}
+
+listed! {
 /// Why a report was not taken. That is the peer's affair, or a matter of time; never an error of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rejection {
@@ -45,6 +59,8 @@ pub enum Rejection {
     UnknownVersion,
     /// A metric that is over.
     MetricExpired,
+    /// A server that will never count again.
+    Retired,
     /// A metric that is not collected now.
     MetricPaused,
     /// A payload that the metric's mechanism cannot give.
@@ -61,6 +77,7 @@ pub enum Rejection {
     StorageFull,
     /// The server is about to end.
     Stopping,
+}
 }
 
 impl Rejection {
@@ -83,6 +100,7 @@ impl Rejection {
             Self::UnknownMetric => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_metric"),
             Self::UnknownVersion => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_version"),
             Self::MetricExpired => (StatusCode::GONE, "metric_expired"),
+            Self::Retired => (StatusCode::GONE, "retired"),
             Self::MetricPaused => (StatusCode::UNPROCESSABLE_ENTITY, "metric_paused"),
             Self::Payload => (StatusCode::UNPROCESSABLE_ENTITY, "payload"),
             Self::PeriodFuture => (StatusCode::UNPROCESSABLE_ENTITY, "period_future"),
@@ -111,13 +129,18 @@ impl Answer {
         later.then_some(RETRY_AFTER_S)
     }
 
-    /// The body, always [`ANSWER_BYTES`] long.
-    pub fn body(self) -> Bytes {
-        let (status, code) = match self {
+    /// `status` and `code` of the body.
+    pub const fn words(self) -> (&'static str, &'static str) {
+        match self {
             Self::Counted => ("counted", "counted"),
             Self::Pending => ("pending", "pending"),
             Self::Rejected(rejection) => ("rejected", rejection.code()),
-        };
+        }
+    }
+
+    /// The body, always [`ANSWER_BYTES`] long.
+    pub fn body(self) -> Bytes {
+        let (status, code) = self.words();
         let json = format!(r#"{{"status":"{status}","code":"{code}"}}"#);
         format!("{json:<ANSWER_BYTES$}").into()
     }

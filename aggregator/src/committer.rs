@@ -31,8 +31,8 @@ const EXPORT_RETRY_TICKS: u64 = 60;
 pub enum Message {
     /// Count this report.
     Offer(Report, Seat, Waiter),
-    /// A second has passed.
-    Tick,
+    /// A second has passed. Answered when that was dealt with: who waits for the answer sees that commits go on.
+    Tick(oneshot::Sender<()>),
     /// Give a view of what is committed.
     Snapshot(oneshot::Sender<Result<Snapshot, StoreError>>),
     /// Remove what was counted in status testing.
@@ -124,19 +124,21 @@ impl Committer {
         while !stop {
             let mut next = messages.blocking_recv();
             stop = next.is_none();
-            let (mut tick, mut tasks) = (false, Vec::new());
+            let (mut tick, mut tasks) = (None, Vec::new());
             while let Some(message) = next {
                 match message {
                     Message::Offer(report, seat, waiter) => self.admit(report, seat, waiter),
-                    Message::Tick => tick = true,
+                    Message::Tick(dealt_with) => tick = Some(dealt_with),
                     Message::Stop => stop = true,
                     task => tasks.push(task),
                 }
                 next = messages.try_recv().ok();
             }
             self.commit()?;
-            if tick {
+            if let Some(dealt_with) = tick {
                 self.tick()?;
+                // Nobody waits when the server is stopping.
+                dealt_with.send(()).ok();
             }
             for task in tasks {
                 self.perform(task)?;
@@ -296,7 +298,7 @@ impl Committer {
                 self.unless_full(outcome)?;
             }
             (Message::Purge { reply, .. }, None) => drop(reply.send(Err(full.into()))),
-            (Message::Offer(..) | Message::Tick | Message::Stop, _) => {}
+            (Message::Offer(..) | Message::Tick(_) | Message::Stop, _) => {}
         }
         Ok(())
     }

@@ -61,6 +61,10 @@ pub struct Site {
     pub published: Arc<Published>,
     /// Whether commits are possible.
     pub readiness: Readiness,
+    /// The description at `/openapi.json`.
+    pub openapi: Bytes,
+    /// Whether all reports are refused for good.
+    pub retired: bool,
 }
 
 /// The request was given up without an answer; the connection ends.
@@ -76,7 +80,7 @@ pub async fn respond(site: Arc<Site>, request: Request<Incoming>) -> Result<Resp
     let allowed: &[Method] = match request.uri().path() {
         // Nothing stands in the URL: what did would end up in the logs of proxies.
         "/v1/reports" if request.uri().query().is_none() => &[Method::POST],
-        "/healthz" | "/readyz" | "/metrics" => &[Method::GET, Method::HEAD],
+        "/healthz" | "/readyz" | "/metrics" | "/openapi.json" => &[Method::GET, Method::HEAD],
         _ => return Ok(refuse(&site, request, Rejection::Path).await),
     };
     if !allowed.contains(request.method()) {
@@ -86,10 +90,12 @@ pub async fn respond(site: Arc<Site>, request: Request<Incoming>) -> Result<Resp
         return Ok(response);
     }
     Ok(match request.uri().path() {
-        "/healthz" => text(StatusCode::OK, TEXT, "ok\n".to_owned()),
-        "/readyz" if site.readiness.get() => text(StatusCode::OK, TEXT, "ready\n".to_owned()),
-        "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the store takes no commits now\n".to_owned()),
+        "/healthz" => text(StatusCode::OK, TEXT, "ok\n"),
+        "/readyz" if site.readiness.get() => text(StatusCode::OK, TEXT, "ready\n"),
+        "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the store takes no commits now\n"),
         "/metrics" => text(StatusCode::OK, HeaderValue::from_static(published::CONTENT_TYPE), site.published.render()),
+        "/openapi.json" => text(StatusCode::OK, JSON, site.openapi.clone()),
+        _ if site.retired => refuse(&site, request, Rejection::Retired).await,
         _ => return report(&site, request).await,
     })
 }
@@ -184,7 +190,7 @@ fn to_response(answer: Answer) -> Response<Full<Bytes>> {
     response
 }
 
-fn text(status: StatusCode, content_type: HeaderValue, body: String) -> Response<Full<Bytes>> {
+fn text(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, content_type);

@@ -2,8 +2,11 @@
 //!
 //! Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 input/output, 4 something needed is unavailable.
 
+mod activation;
 mod limits;
+mod log;
 mod serve;
+mod systemd;
 
 use hubbub_privacy::Exit;
 use std::io::Write;
@@ -25,7 +28,8 @@ struct Arguments {
 enum Command {
     /// Serve until SIGTERM or SIGINT.
     ///
-    /// Prints `listening on URL` on standard output once reports are accepted.
+    /// Prints `listening on URL` on standard output once reports are accepted, and tells systemd. A socket that systemd
+    /// passes is served instead of `listen`. SIGHUP reads the TLS certificate and key again.
     Run {
         /// The configuration file.
         #[arg(long, value_name = "FILE")]

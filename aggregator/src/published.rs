@@ -12,7 +12,9 @@ use prometheus_client::registry::Registry;
 
 use crate::Rejection;
 
-/// The content type of [`Published::render`].
+/// What [`Published::render`] makes.
+pub const MEDIA_TYPE: &str = "application/openmetrics-text";
+/// The same, with its parameters.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -9,7 +9,6 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
 use crate::committer::{Committer, Message};
@@ -21,7 +20,9 @@ use crate::readiness::Readiness;
 use crate::replace_file::create_directories;
 use crate::room::Room;
 use crate::store::StorePlace;
-use crate::{Clock, Config, ControlError, RegistryError, StoreError, TlsError, connections, control, load_plan, tls};
+use crate::{
+    Clock, Config, ControlError, RegistryError, StoreError, Tls, TlsError, connections, control, load_plan, openapi,
+};
 
 /// Messages on their way to the committer: every request that may be under way, and the operator's.
 const QUEUE: usize = MAX_REQUESTS + 16;
@@ -77,7 +78,8 @@ pub struct Setup {
     control: UnixListener,
     control_socket: PathBuf,
     desk: Desk,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
+    heartbeat: watch::Sender<bool>,
 }
 
 impl Setup {
@@ -87,7 +89,7 @@ impl Setup {
     /// [`RunError`]: the server would not serve.
     pub fn prepare(config: &Config, clock: Clock) -> Result<Self, RunError> {
         let plan = Arc::new(load_plan(&config.registry, clock.now_s())?);
-        let tls = config.tls().map(|(certificate, key)| tls::acceptor(certificate, key)).transpose()?;
+        let tls = config.tls().map(|(certificate, key)| Tls::read(certificate, key)).transpose()?;
         create_directories(&config.export_dir)
             .map_err(|source| RunError::ExportDir { path: config.export_dir.clone(), source })?;
         let place = StorePlace::take(&config.store)?;
@@ -110,10 +112,23 @@ impl Setup {
         let desk = Desk { messages: sender.clone(), destination, plan: plan.clone() };
         let room = Arc::new(Room::new(&plan));
         let requests = Semaphore::new(MAX_REQUESTS);
-        let site = Site { plan, room, clock, messages: sender, requests, published, readiness };
+        let openapi = openapi::document(&plan);
+        let retired = config.retired;
+        let site = Site { plan, room, clock, messages: sender, requests, published, readiness, openapi, retired };
         let control_socket = StorePlace::control_socket(&config.store);
         let control = control::bind(&control_socket)?;
-        Ok(Self { site, committer, messages, control, control_socket, desk, tls })
+        Ok(Self { site, committer, messages, control, control_socket, desk, tls, heartbeat: watch::Sender::new(true) })
+    }
+
+    /// The certificate in use, to be read again when it was renewed; none without TLS.
+    pub fn tls(&self) -> Option<Tls> {
+        self.tls.clone()
+    }
+
+    /// Changes about every second while the server does its work, and says whether commits are possible. A server that
+    /// hangs stops changing it.
+    pub fn heartbeat(&self) -> watch::Receiver<bool> {
+        self.heartbeat.subscribe()
     }
 }
 
@@ -122,9 +137,9 @@ impl Setup {
 /// # Errors
 /// [`RunError`] when the store can no longer be trusted or the control socket cannot be made.
 pub async fn run(listener: TcpListener, setup: Setup, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
-    let Setup { site, committer, messages: received, control, control_socket, desk, tls } = setup;
+    let Setup { site, committer, messages: received, control, control_socket, desk, tls, heartbeat } = setup;
     let control = tokio::spawn(control::serve(control::into_tokio(control, &control_socket)?, desk));
-    let ticks = tokio::spawn(tick(site.messages.clone()));
+    let ticks = tokio::spawn(tick(site.messages.clone(), heartbeat, site.readiness.clone()));
     let messages = site.messages.clone();
 
     let (ended, mut end) = oneshot::channel();
@@ -158,13 +173,15 @@ pub async fn run(listener: TcpListener, setup: Setup, shutdown: impl Future<Outp
     Ok(())
 }
 
-async fn tick(messages: mpsc::Sender<Message>) {
+async fn tick(messages: mpsc::Sender<Message>, heartbeat: watch::Sender<bool>, readiness: Readiness) {
     let mut seconds = tokio::time::interval(TICK);
     seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         seconds.tick().await;
-        if messages.send(Message::Tick).await.is_err() {
+        let (dealt_with, done) = oneshot::channel();
+        if messages.send(Message::Tick(dealt_with)).await.is_err() || done.await.is_err() {
             return;
         }
+        heartbeat.send_replace(readiness.get());
     }
 }

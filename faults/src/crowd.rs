@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use hubbub_privacy::{MetricId, Payload, Period, REPORT_BODY_BYTES, Report, ReportId};
 use rand::RngExt;
@@ -30,6 +31,8 @@ const FILLER: u32 = 255;
 pub const GROUP: usize = 32;
 /// Rounds of offering again, before a report counts as one that the server does not take.
 const MAX_ATTEMPTS: usize = 200;
+/// Between two rounds in which nothing was taken: a disk may be full, a store may be opened.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// One report and what is known of it.
 #[derive(Debug, Clone)]
@@ -150,9 +153,23 @@ impl Crowd {
         self.markers.iter().filter(|marker| !marker.sent).count()
     }
 
+    /// The first series of which a whole group has not been sent yet.
+    pub fn first_fresh(&self) -> Option<usize> {
+        let fresh = |&series: &usize| {
+            let of_series = self.markers.iter().filter(|marker| marker.series == series && !marker.sent);
+            of_series.count() >= GROUP
+        };
+        (0..self.series.len()).find(fresh)
+    }
+
     /// How many reports were answered 200.
     pub fn acknowledged(&self) -> usize {
         self.markers.iter().filter(|marker| marker.acknowledged).count()
+    }
+
+    /// Whether a report was answered 200.
+    pub fn is_acknowledged(&self, number: usize) -> bool {
+        self.markers[number].acknowledged
     }
 
     /// So many reports of a series that are not acknowledged, in random order; a few that are, when `again`.
@@ -239,9 +256,10 @@ impl Crowd {
     /// Offers everything that was sent for an open period again, the same bytes, until all is acknowledged.
     pub fn settle(&mut self, address: SocketAddr, rng: &mut ChaCha12Rng) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let closing = self.closing.clone();
-        let open = (0..self.series.len()).filter(|&series| !closing.contains(&self.series[series].1));
-        for series in open.collect::<Vec<_>>() {
+        for series in 0..self.series.len() {
+            if self.closing.contains(&self.series[series].1) {
+                continue;
+            }
             for attempt in 0.. {
                 let open = self.unanswered(series);
                 if open.is_empty() || !findings.is_empty() {
@@ -256,8 +274,8 @@ impl Crowd {
                 let fillers = self.offer(&fillers);
                 let fill = fillers.iter().map(|filler| filler.request.as_slice()).collect::<Vec<_>>();
                 let replies = volley(address, &offers, Offer::Fill(&fill));
-                if replies.iter().flatten().any(|reply| reply.status == 503) {
-                    std::thread::sleep(std::time::Duration::from_millis(200));
+                if !replies.iter().flatten().any(|reply| reply.status == 200) {
+                    std::thread::sleep(PAUSE);
                 }
                 findings.extend(offers.iter().zip(&replies).filter_map(|(one, reply)| self.hear(one, reply.as_ref())));
             }

@@ -8,6 +8,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::skipped;
+
 /// Examples of findings that are kept: the first ones tell, the rest repeat them.
 const MAX_EXAMPLES: usize = 20;
 
@@ -133,9 +135,8 @@ impl Figures {
 
     /// Notes, once, that this machine does not permit something, and says so.
     pub fn skip(&mut self, what: &str, why: &str) {
-        let line = format!("SKIPPED: {what}: {why}");
-        if self.skipped.insert(line.clone()) {
-            println!("{line}");
+        if self.skipped.insert(format!("SKIPPED: {what}: {why}")) {
+            skipped::note(what, why);
         }
     }
 

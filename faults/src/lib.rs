@@ -5,18 +5,29 @@
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a check that cannot go on ends by panicking")]
 
+pub mod all;
+pub mod chaos;
 pub mod client;
+pub mod clock;
 pub mod counters;
 pub mod crowd;
 pub mod disk;
 pub mod figures;
+pub mod flip;
+pub mod full;
+pub mod inject;
+pub mod injection;
 pub mod kill;
+pub mod life;
 pub mod place;
 pub mod power_loss;
 pub mod replay;
 pub mod reveal;
 pub mod rounds;
 pub mod server;
+pub mod short_writes;
+pub mod skipped;
+pub mod small_disk;
 pub mod trace;
 pub mod volley;
 

@@ -36,7 +36,8 @@ impl Bounds {
     }
 }
 
-fn beside_this_program() -> PathBuf {
+/// The usual place of the server's program.
+pub fn beside_this_program() -> PathBuf {
     let this = std::env::current_exe().unwrap_or_default();
     this.with_file_name("hubbub-aggregator")
 }

@@ -27,6 +27,8 @@ pub struct Server {
 /// A start that came to nothing.
 #[derive(Debug)]
 pub struct NoServer {
+    /// The process's id.
+    pub pid: u32,
     /// How the process ended; none when it did not, and was killed.
     pub status: Option<ExitStatus>,
     /// What it said.
@@ -97,7 +99,7 @@ impl Server {
         }
         let log = std::fs::read(place.path("log")).unwrap();
         let said = String::from_utf8_lossy(&log[usize::try_from(before).unwrap()..]).into_owned();
-        Err(NoServer { status, said })
+        Err(NoServer { pid: child.id(), status, said })
     }
 
     /// Its process id.
@@ -121,6 +123,24 @@ impl Server {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// How it has ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// How it ends within some time; none when it does not.
+    pub fn ends(&mut self, within: Duration) -> Option<ExitStatus> {
+        let started = Instant::now();
+        while started.elapsed() < within {
+            let ended = self.ended();
+            if ended.is_some() {
+                return ended;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        None
     }
 
     /// Waits for its end.

@@ -5,9 +5,9 @@ use std::net::Shutdown;
 use hubbub_aggregator::ANSWER_BYTES;
 use hubbub_privacy::{MetricId, Payload, Report};
 
-use crate::client::{Connection, header, offer, post, post_with, request};
+use crate::client::{Connection, count, header, offer, offer_all, post, post_with, request};
 use crate::place::*;
-use crate::server::Server;
+use crate::server::{Server, export};
 
 const W: &str = "2026-W47";
 
@@ -181,4 +181,22 @@ fn figures_about_counted_reports_change_at_commits_only() {
     assert_eq!(figure(rejected), None, "it waits for a commit or the next minute");
     crate::client::offer_all(server.address, &flags(40..80));
     assert_eq!(figure(rejected), Some(1));
+}
+
+#[test]
+fn a_retired_server_tells_every_device_to_stop() {
+    let place = crate::new_place();
+    let server = Server::start(&place);
+    assert_eq!(count(&offer_all(server.address, &flags(0..32)), 200), 32);
+    assert!(server.terminate().success());
+    place.write_config(&(place.config() + "retired = true\n"));
+    let server = Server::start(&place);
+    for bytes in [post(flags(0..1)[0].encode_padded(512).as_bytes()), post(b"{"), post(&[b' '; 5000])] {
+        let reply = request(server.address, &bytes);
+        assert_eq!(reply.verdict(), (410, "rejected".to_owned(), "retired".to_owned()));
+        assert_eq!(reply.body.len(), hubbub_aggregator::ANSWER_BYTES);
+    }
+    assert_eq!(server.get("/readyz").status, 200);
+    assert_eq!(export(&place).status.code(), Some(0), "what was counted leaves it all the same");
+    assert!(place.counters("flag", "2026-W47").exists());
 }

@@ -7,15 +7,21 @@ mod contract;
 mod counting;
 mod crashes;
 mod exports;
-mod full_disk;
+mod frames;
+mod limits;
+mod log_lines;
 mod maintenance;
+mod nginx;
+mod openapi;
 mod secrets;
+mod service_manager;
 mod slow_peers;
 mod startup;
 mod tls;
+mod units;
 
 use hubbub_faults::place::Place;
-use hubbub_faults::{client, counters, place, server};
+use hubbub_faults::{client, counters, place, server, skipped};
 
 /// A fresh place for the shipped server.
 fn new_place() -> Place {

@@ -123,7 +123,7 @@ fn futures_next(
 fn as_nobody(bench: &Bench, arguments: &[&str]) -> Option<std::process::Output> {
     use std::os::unix::fs::PermissionsExt;
     if !rustix::process::getuid().is_root() {
-        println!("SKIPPED: only root can become another user");
+        hubbub_faults::skipped::note("another user's view", "only root can become another user");
         return None;
     }
     // The build directory may be closed to other users; the socket's directory is opened for them.

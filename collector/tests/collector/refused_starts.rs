@@ -95,7 +95,7 @@ fn a_read_only_disk_is_named() {
     };
     let trial = unshare(&format!("mount -t tmpfs -o ro none {place}"));
     if !trial.is_ok_and(|trial| trial.status.success()) {
-        println!("SKIPPED: this machine does not let tests mount a file system");
+        hubbub_faults::skipped::note("a read-only disk", "mounting a file system is not permitted");
         return;
     }
     assert_fails(&unshare(&script).unwrap(), 3, &["read-only/state", "--state"]);

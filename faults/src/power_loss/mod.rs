@@ -16,7 +16,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::figures::{Breach, Figures, Finding};
-use crate::kill::Life;
+use crate::life::Life;
 use crate::place::{Place, now};
 use crate::replay::Replay;
 use crate::rounds::{self, Bounds, Round};
@@ -116,7 +116,7 @@ fn look_at_all(story: &Story, cuts: &[Cut], seed: u64, program: &Path, parent: &
 }
 
 fn look_at(story: &Story, cuts: &[Cut], seed: u64, program: &Path, parent: &Path) -> Vec<Finding> {
-    let mut life = Life::resumed(story.crowd.furnish(Place::below(parent, program)), story.crowd.clone());
+    let mut life = Life { place: story.crowd.furnish(Place::below(parent, program)), crowd: story.crowd.clone() };
     let mut replay = Replay::of(story.root.clone());
     let (mut done, mut acknowledged) = (0, BTreeSet::new());
     let mut findings = Vec::new();
