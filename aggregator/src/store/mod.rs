@@ -64,12 +64,22 @@ impl Store {
             Err(error) => return Err(StoreError::from_io("opening", path, error)),
             Ok(file) => file,
         };
-        let length = file.metadata().map_err(|error| StoreError::from_io("opening", path.clone(), error))?.len();
+        let (disk, sync_failed) = StoreFile::new(file)
+            .map_err(|error| StoreError::from_redb("opening", path.clone(), false, error.into()))?;
+        Self::open_on(disk, sync_failed, path)
+    }
+
+    /// Opens the store on a disk, which must hold one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open_on(disk: impl StorageBackend, sync_failed: Arc<AtomicBool>, path: PathBuf) -> Result<Self, StoreError> {
+        let length = disk.len().map_err(|error| StoreError::from_io("opening", path.clone(), error))?;
         if length == 0 {
             // The database would take an empty file for a new one.
             return Err(StoreError::Corrupted { path, reason: "it is empty".to_owned() });
         }
-        let store = Self::over(file, path)?;
+        let store = Self::on(disk, sync_failed, path)?;
         let format = store.snapshot()?.format()?;
         if format != FORMAT {
             return Err(StoreError::Format { path: store.path, found: format, expected: FORMAT });
