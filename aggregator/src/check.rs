@@ -30,8 +30,10 @@ pub fn inspect(snapshot: &Snapshot, plan: &Plan, ids: &Ids) -> Result<Inspected,
     for key in snapshot.series()? {
         let series = snapshot.describe(key)?;
         inspected.series += 1;
-        inspected.reports += series.reports;
-        *counted.entry(key.period).or_default() += series.reports;
+        let beyond = || snapshot.corrupted(format!("{} has more reports than can be counted", key.period));
+        inspected.reports = inspected.reports.checked_add(series.reports).ok_or_else(beyond)?;
+        let of_period = counted.entry(key.period).or_default();
+        *of_period = of_period.checked_add(series.reports).ok_or_else(beyond)?;
         let size = usize::try_from(series.definition.counters).unwrap_or(usize::MAX);
         let mut broken = None;
         let counts = snapshot.rows(key, size)?.map_while(|row| row.map_err(|error| broken = Some(error)).ok());

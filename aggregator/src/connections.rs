@@ -147,6 +147,15 @@ async fn serve_connection(
     drop(permit);
 }
 
+/// Serves one stream to its end.
+pub async fn serve_stream<S>(stream: S, site: Arc<Site>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let (_never, stop) = watch::channel(false);
+    serve_http(stream, site, &protocols(), Instant::now() + HEAD_TIMEOUT, stop).await;
+}
+
 async fn serve_http<S>(
     stream: S,
     site: Arc<Site>,

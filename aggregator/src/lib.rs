@@ -17,6 +17,7 @@ mod connections;
 mod control;
 pub mod counters_file;
 mod definition;
+pub mod doors;
 mod export;
 mod http;
 mod ingest;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::figures::{Breach, Figures};
 use crate::rounds::Bounds;
-use crate::{chaos, clock, flip, full, inject, kill, short_writes};
+use crate::{chaos, clock, flip, full, inject, kill, power_loss, reveal, short_writes};
 
 /// How much of everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -15,7 +15,7 @@ pub enum Extent {
     Quick,
     /// Half an hour: 1,000 kills.
     Long,
-    /// Hours: 10,000 kills.
+    /// Hours: 10,000 kills, 100,000 power cuts.
     Soak,
 }
 
@@ -41,7 +41,7 @@ const fn check(name: &'static str, run: fn(&Bounds) -> io::Result<Figures>, roun
 }
 
 /// The checks. Fewer rounds where one takes many seconds.
-pub const CHECKS: [Check; 7] = [
+pub const CHECKS: [Check; 9] = [
     check("kill", kill::check, [60, 1_000, 10_000]),
     check("inject", inject::check, [40, 500, 4_000]),
     check("short-writes", short_writes::check, [4, 50, 500]),
@@ -49,6 +49,8 @@ pub const CHECKS: [Check; 7] = [
     check("clock", clock::check, [2, 40, 400]),
     check("flip", flip::check, [80, 2_000, 20_000]),
     check("full", full::check, [1, 20, 200]),
+    check("power-loss", power_loss::check, [1, 5, 50]),
+    check("reveal", reveal::check, [1, 5, 50]),
 ];
 
 /// Runs all checks, one after the other; the figures of each are kept in a directory, if one is named.

@@ -1,6 +1,6 @@
 //! An honest population whose every report has a counter of its own, and what each was told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -35,7 +35,7 @@ const MAX_ATTEMPTS: usize = 200;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// One report and what is known of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Marker {
     series: usize,
     output: u32,
@@ -46,7 +46,7 @@ struct Marker {
 }
 
 /// Every report that the population of one place may send.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Crowd {
     series: Vec<(&'static str, Period)>,
     markers: Vec<Marker>,
@@ -94,7 +94,11 @@ impl Crowd {
 
     /// A place for `program` whose registry asks this population's questions.
     pub fn place(&self, program: &std::path::Path) -> Place {
-        let place = Place::new(program);
+        self.furnish(Place::new(program))
+    }
+
+    /// Gives a place the registry that asks this population's questions.
+    pub fn furnish(&self, place: Place) -> Place {
         let metrics: Vec<MetricText> = KEYS
             .into_iter()
             .zip(1..)
@@ -127,6 +131,21 @@ impl Crowd {
     /// Lets reports of a period be refused as closed from now on.
     pub fn closes(&mut self, period: Period) {
         self.closing.push(period);
+    }
+
+    /// The same population at a moment when these reports had been acknowledged, and no others.
+    pub fn as_of(&self, acknowledged: &BTreeSet<usize>) -> Self {
+        let mut then = self.clone();
+        for (number, marker) in then.markers.iter_mut().enumerate() {
+            marker.acknowledged = acknowledged.contains(&number);
+        }
+        then
+    }
+
+    /// The reports of a series.
+    pub fn of_series(&self, series: usize) -> Vec<usize> {
+        let all = self.markers.iter().enumerate();
+        all.filter(|(_, marker)| marker.series == series).map(|(number, _)| number).collect()
     }
 
     /// How many reports have not been sent yet.
@@ -172,6 +191,11 @@ impl Crowd {
             picked.shuffle(rng);
         }
         picked
+    }
+
+    /// The acknowledged reports of a series.
+    pub fn known(&self, series: usize) -> Vec<usize> {
+        self.of_series(series).into_iter().filter(|&number| self.markers[number].acknowledged).collect()
     }
 
     /// The reports of a series that were sent and are not acknowledged.
@@ -229,7 +253,7 @@ impl Crowd {
         format!("{key} {period} output {}", marker.output)
     }
 
-    /// Offers everything that was sent again, the same bytes, until all is acknowledged.
+    /// Offers everything that was sent for an open period again, the same bytes, until all is acknowledged.
     pub fn settle(&mut self, address: SocketAddr, rng: &mut ChaCha12Rng) -> Vec<Finding> {
         let mut findings = Vec::new();
         for series in 0..self.series.len() {
@@ -266,13 +290,15 @@ impl Crowd {
         offers.iter().zip(&replies).filter_map(|(one, reply)| self.hear(one, reply.as_ref())).collect()
     }
 
+    /// Where a series of a place is exported to.
+    pub fn file(&self, place: &Place, series: usize) -> std::path::PathBuf {
+        let (key, period) = self.series[series];
+        place.counters(key, &period.to_string())
+    }
+
     /// What the exported files of a place say.
     pub fn read(&self, place: &Place) -> Counted {
-        let files = self
-            .series
-            .iter()
-            .enumerate()
-            .map(|(series, (key, period))| (series, place.counters(key, &period.to_string())));
+        let files = (0..self.series.len()).map(|series| (series, self.file(place, series)));
         files.filter(|(_, path)| path.exists()).map(|(series, path)| (series, read_counters(&path))).collect()
     }
 

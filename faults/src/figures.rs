@@ -38,6 +38,12 @@ pub enum Breach {
     Unaccounted,
     /// A damaged store was neither refused with a message nor counted correctly.
     DamageUnnoticed,
+    /// Two states of a series were written that differ in fewer reports than a group has.
+    Revealed,
+    /// What was written of ids says more than that they were counted together.
+    Linked,
+    /// Something of a request was written that must be kept nowhere.
+    Kept,
     /// The server did not do in time what it must.
     Stuck,
     /// The server ended in another way than it promises.
@@ -59,6 +65,9 @@ impl Breach {
             Self::Refused => "refused",
             Self::Unaccounted => "unaccounted",
             Self::DamageUnnoticed => "damage unnoticed",
+            Self::Revealed => "revealed",
+            Self::Linked => "linked",
+            Self::Kept => "kept",
             Self::Stuck => "stuck",
             Self::WrongEnd => "wrong end",
             Self::Broken => "broken",

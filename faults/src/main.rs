@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use hubbub_faults::all::{self, Extent};
 use hubbub_faults::rounds::{Bounds, beside_this_program};
-use hubbub_faults::{Figures, chaos, clock, flip, full, inject, kill, short_writes};
+use hubbub_faults::{Figures, chaos, clock, flip, full, inject, kill, power_loss, reveal, short_writes};
 use hubbub_privacy::Exit;
 
 /// Holds a server against faults; names what was lost, doubled or could not be opened again.
@@ -37,6 +37,10 @@ enum Check {
     Flip(Bounds),
     /// A disk that fills up and is freed again.
     Full(Bounds),
+    /// Power cuts at every sync and acknowledgement, as disk images made from the server's system calls; 2,000 a round.
+    PowerLoss(Bounds),
+    /// What the server's writes reveal: states of counters close to each other, the order of ids, anything of a request.
+    Reveal(Bounds),
     /// All of these, one after the other, and a table.
     All {
         /// How much of everything.
@@ -63,6 +67,8 @@ fn main() -> ExitCode {
         Check::Clock(bounds) => one(&bounds, clock::check),
         Check::Flip(bounds) => one(&bounds, flip::check),
         Check::Full(bounds) => one(&bounds, full::check),
+        Check::PowerLoss(bounds) => one(&bounds, power_loss::check),
+        Check::Reveal(bounds) => one(&bounds, reveal::check),
         Check::All { extent, program, seed, states } => {
             if let Err(exit) = present(&program) {
                 return exit;

@@ -60,7 +60,12 @@ pub struct Place {
 impl Place {
     /// A fresh place for the server `program`, with the test registry, at [`now`].
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        let place = Self { directory: TempDir::new().unwrap(), program: program.into() };
+        Self::below(&std::env::temp_dir(), program)
+    }
+
+    /// The same in a directory of its own below `parent`.
+    pub fn below(parent: &Path, program: impl Into<PathBuf>) -> Self {
+        let place = Self { directory: TempDir::new_in(parent).unwrap(), program: program.into() };
         fs::create_dir(place.path("registry")).unwrap();
         place.write_registry(&registry_text(&standard_metrics()));
         place.set_clock(now());

@@ -1,8 +1,10 @@
 //! Many requests at once from one thread, by connections that stay quiet when the server goes away.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
+
+use tokio::net::TcpSocket;
 
 use crate::client::{Reply, header};
 use crate::crowd::Offered;
@@ -16,6 +18,7 @@ const PROMPT: Duration = Duration::from_millis(100);
 pub struct Wire {
     stream: TcpStream,
     received: Vec<u8>,
+    ended: bool,
 }
 
 impl Wire {
@@ -23,7 +26,40 @@ impl Wire {
     pub fn open(address: SocketAddr) -> Option<Self> {
         let stream = TcpStream::connect(address).ok()?;
         stream.set_nodelay(true).ok()?;
-        Some(Self { stream, received: Vec::new() })
+        Some(Self { stream, received: Vec::new(), ended: false })
+    }
+
+    /// Connects from an address of this machine.
+    pub fn open_from(source: SocketAddr, address: SocketAddr) -> Option<Self> {
+        let connect = async {
+            let socket = TcpSocket::new_v4()?;
+            socket.bind(source)?;
+            socket.connect(address).await?.into_std()
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().ok()?;
+        let stream = runtime.block_on(connect).ok()?;
+        stream.set_nonblocking(false).ok()?;
+        stream.set_nodelay(true).ok()?;
+        Some(Self { stream, received: Vec::new(), ended: false })
+    }
+
+    /// Whether the server has closed it.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Reads what comes and looks at nothing of it, until the server closes the connection or is silent for so long.
+    pub fn read_away(&mut self, silence: Duration) {
+        self.received.clear();
+        if self.stream.set_read_timeout(Some(silence)).is_ok() {
+            let mut bytes = [0; 2048];
+            while self.stream.read(&mut bytes).is_ok_and(|length| length > 0) {}
+        }
+    }
+
+    /// Both its ends as the server's side names them in a trace.
+    pub fn seen_by_server(&self) -> Option<String> {
+        Some(format!("TCP:[{}->{}]", self.stream.peer_addr().ok()?, self.stream.local_addr().ok()?))
     }
 
     /// Sends bytes; whether the connection took them.
@@ -41,7 +77,11 @@ impl Wire {
             let mut bytes = [0; 2048];
             match self.stream.read(&mut bytes) {
                 Ok(length) if length > 0 => self.received.extend_from_slice(&bytes[..length]),
-                _ => return None,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return None,
+                _ => {
+                    self.ended = true;
+                    return None;
+                }
             }
         }
     }

@@ -2,5 +2,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    hubbub_fuzz::counters_header(bytes);
+    hubbub_fuzz::properties::counters_header(bytes);
 });

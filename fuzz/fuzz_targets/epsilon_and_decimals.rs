@@ -2,5 +2,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    hubbub_fuzz::epsilon_and_decimals(bytes);
+    hubbub_fuzz::properties::epsilon_and_decimals(bytes);
 });

@@ -3,6 +3,8 @@
 mod error;
 mod ids;
 mod place;
+#[cfg(test)]
+mod power_loss;
 mod rewrite;
 mod snapshot;
 mod tables;
@@ -14,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hubbub_privacy::Period;
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, WriteTransaction};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, WriteTransaction};
 
 pub use error::StoreError;
 pub use ids::Ids;
@@ -62,12 +64,22 @@ impl Store {
             Err(error) => return Err(StoreError::from_io("opening", path, error)),
             Ok(file) => file,
         };
-        let length = file.metadata().map_err(|error| StoreError::from_io("opening", path.clone(), error))?.len();
+        let (disk, sync_failed) = StoreFile::new(file)
+            .map_err(|error| StoreError::from_redb("opening", path.clone(), false, error.into()))?;
+        Self::open_on(disk, sync_failed, path)
+    }
+
+    /// Opens the store on a disk, which must hold one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open_on(disk: impl StorageBackend, sync_failed: Arc<AtomicBool>, path: PathBuf) -> Result<Self, StoreError> {
+        let length = disk.len().map_err(|error| StoreError::from_io("opening", path.clone(), error))?;
         if length == 0 {
             // The database would take an empty file for a new one.
             return Err(StoreError::Corrupted { path, reason: "it is empty".to_owned() });
         }
-        let store = Self::over(file, path)?;
+        let store = Self::on(disk, sync_failed, path)?;
         let format = store.snapshot()?.format()?;
         if format != FORMAT {
             return Err(StoreError::Format { path: store.path, found: format, expected: FORMAT });
@@ -86,16 +98,20 @@ impl Store {
 
     /// A database over a file that is this process's alone.
     fn over(file: std::fs::File, path: PathBuf) -> Result<Self, StoreError> {
-        let never = AtomicBool::new(false);
-        let fail = |flag: &AtomicBool, error: redb::DatabaseError| {
-            StoreError::from_redb("opening", path.clone(), flag.load(Ordering::Acquire), error.into())
-        };
-        let (backend, sync_failed) = StoreFile::new(file).map_err(|error| fail(&never, error))?;
+        let (backend, sync_failed) = StoreFile::new(file)
+            .map_err(|error| StoreError::from_redb("opening", path.clone(), false, error.into()))?;
+        Self::on(backend, sync_failed, path)
+    }
+
+    /// A database on a disk that says by `sync_failed` when it can no longer be believed.
+    fn on(disk: impl StorageBackend, sync_failed: Arc<AtomicBool>, path: PathBuf) -> Result<Self, StoreError> {
         let database = Database::builder()
             .set_cache_size(CACHE_BYTES)
             .set_check_integrity_on_open(true)
-            .create_with_backend(backend)
-            .map_err(|error| fail(&sync_failed, error))?;
+            .create_with_backend(disk)
+            .map_err(|error| {
+                StoreError::from_redb("opening", path.clone(), sync_failed.load(Ordering::Acquire), error.into())
+            })?;
         Ok(Self { database, path, sync_failed })
     }
 

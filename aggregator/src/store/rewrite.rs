@@ -15,9 +15,9 @@ use crate::replace_file::put_in_place;
 
 /// What a copy leaves out.
 #[derive(Debug, Default)]
-struct Omitted<'a> {
-    ids_of: Option<&'a BTreeSet<Period>>,
-    series: Option<&'a BTreeSet<SeriesKey>>,
+pub(super) struct Omitted<'a> {
+    pub(super) ids_of: Option<&'a BTreeSet<Period>>,
+    pub(super) series: Option<&'a BTreeSet<SeriesKey>>,
 }
 
 impl Store {
@@ -43,12 +43,17 @@ impl Store {
         let path = self.path.clone();
         let io = |error| StoreError::from_io("rewriting", path.clone(), error);
         let (temporary, file) = place.create_temporary().map_err(io)?;
-        let mut fresh = Self::over(file.try_clone().map_err(io)?, path.clone())?;
-        let old = self.snapshot()?;
-        fresh.write("rewriting", |new| copy_all(&old, new, omitted))?;
+        let fresh = self.copied(Self::over(file.try_clone().map_err(io)?, path.clone())?, omitted)?;
         put_in_place(&file, &temporary, place.path()).map_err(io)?;
         *self = fresh;
         Ok(())
+    }
+
+    /// `fresh`, an empty store, with everything of this one that is not omitted.
+    pub(super) fn copied(&self, mut fresh: Self, omitted: &Omitted<'_>) -> Result<Self, StoreError> {
+        let old = self.snapshot()?;
+        fresh.write("rewriting", |new| copy_all(&old, new, omitted))?;
+        Ok(fresh)
     }
 }
 

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod bytes;
+
 use hubbub_faults::all::{CHECKS, Extent};
 use hubbub_faults::rounds::Bounds;
 
@@ -48,4 +50,14 @@ fn damaged_stores() {
 #[test]
 fn full_disks() {
     holds("full", "fillings refused");
+}
+
+#[test]
+fn power_cuts() {
+    holds("power-loss", "images");
+}
+
+#[test]
+fn what_writes_reveal() {
+    holds("reveal", "commits with ids");
 }

@@ -1,0 +1,6 @@
+//! Any bytes as the body of a request.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    hubbub_fuzz::server_properties::server_payload(bytes);
+});
