@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn states_are_found_at_any_place_and_their_distance_is_in_reports() {
         let mut states = States::of("2026-W47", Anchors { first: 300, last: 320 }, 5);
-        let mut counters = vec![0; COUNTERS];
+        let mut counters = vec![0u64; COUNTERS];
         (counters[0], counters[COUNTERS - 1]) = (300, 320);
         for (index, shift) in [(7, 0), (9, 3), (7, 5)] {
             counters[index] += 1;
