@@ -133,9 +133,9 @@ fn check_answers(mut answer: &[u8]) -> Verdict {
             head.strip_prefix("HTTP/1.").expect("an answer is HTTP")[2..5].parse().expect("it has a status");
         assert!((100..600).contains(&status) && status != 500, "{head}");
         answer = &answer[end..];
-        let length = head.lines().filter_map(|line| line.split_once(": "));
-        let mut length = length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).map(|(_, value)| value);
-        let length: usize = length.next_back().map_or(0, |value| value.parse().expect("a length is a number"));
+        let mut headers = head.lines().filter_map(|line| line.split_once(": "));
+        let length = headers.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        let length: usize = length.map_or(0, |(_, value)| value.parse().expect("a length is a number"));
         // The answer to HEAD has a length and no body.
         if !(answer.is_empty() || answer.starts_with(b"HTTP/1.")) {
             answer = answer.get(length..).expect("the body is as long as it says");

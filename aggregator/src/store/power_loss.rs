@@ -9,9 +9,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use hubbub_faults::disk::SimulatedFile;
-use hubbub_faults::place::{MetricText, registry_text};
+use hubbub_faults::place::{MetricText, registry_text, report, week};
 use hubbub_privacy::registry::Files;
-use hubbub_privacy::{MetricId, Payload, Period, Registry, Report, ReportId};
+use hubbub_privacy::{MetricId, Payload, Period, Registry};
 use hubbub_randomizer::Plan;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -30,8 +30,8 @@ const IMAGES: usize = 600;
 const IMAGES_PER_MOMENT: usize = 2;
 /// Changes in the life of one store.
 const CHANGES: usize = 12;
-/// Weeks in it, of which two are closed.
-const PERIODS: i64 = 3;
+/// Weeks in it; all but the last are closed, one after the other.
+const PERIODS: [&str; 3] = ["2026-W45", "2026-W46", "2026-W47"];
 
 /// What lies between the database and the disk.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -218,29 +218,26 @@ impl World {
         Self { catalogue: Catalogue::of(&plan), plan }
     }
 
-    fn groups(&self, rng: &mut ChaCha8Rng, closed: &BTreeMap<Period, bool>) -> Vec<FullGroup> {
+    fn groups(&self, rng: &mut ChaCha8Rng, number: &mut u32, closed: &BTreeMap<Period, bool>) -> Vec<FullGroup> {
         let mut pending = Pending::default();
         let room = Arc::new(Room::new(&self.plan));
         for _ in 0..rng.random_range(1..=3) {
             let metric = MetricId(rng.random_range(1..=2));
-            let period = period(rng.random_range(0..PERIODS));
+            let period = week(PERIODS[rng.random_range(0..PERIODS.len())]);
             if closed.contains_key(&period) {
                 continue;
             }
             let outputs = if metric == MetricId(1) { 256 } else { 16 };
             for _ in 0..rng.random_range(COMMIT_GROUP..2 * COMMIT_GROUP) {
-                let (id, payload) = (ReportId(rng.random()), Payload::Number(rng.random_range(0..outputs)));
-                let report = Report { metric, version: 1, period, id, payload };
+                let payload = Payload::Number(rng.random_range(0..outputs));
+                let report = report(metric, &period.to_string(), *number, payload);
+                *number += 1;
                 let seat = room.seat(&report).unwrap();
                 pending.offer(report, seat, Waiter::new().0);
             }
         }
         pending.full_groups(&self.plan)
     }
-}
-
-fn period(weeks: i64) -> Period {
-    Period::containing(weeks * 7 * 86_400)
 }
 
 /// What was wrong with an image.
@@ -259,6 +256,7 @@ fn live(seed: u64, fault: Fault, world: &World) -> (usize, BTreeMap<Wrong, usize
     store.write("creating", tables::create).unwrap();
     // Until here the file had no name of its own: no power cut can show it.
     let mut contents = Contents::default();
+    let mut number = 0;
     let (mut looked_at, mut wrong) = (0, BTreeMap::new());
     disk.recorder().images.clear();
     for change in 0..CHANGES {
@@ -266,9 +264,9 @@ fn live(seed: u64, fault: Fault, world: &World) -> (usize, BTreeMap<Wrong, usize
         if fault == Fault::AcknowledgedEarly {
             disk.recorder().acknowledged = change + 1;
         }
-        let ended = next.closed.len() as i64;
-        if change % 5 == 4 && ended < PERIODS - 1 {
-            let ending = period(ended);
+        let ended = next.closed.len();
+        if change % 5 == 4 && ended < PERIODS.len() - 1 {
+            let ending = week(PERIODS[ended]);
             let dropped: BTreeMap<SeriesKey, u64> =
                 contents.counts.keys().filter(|key| key.period == ending).map(|&key| (key, 5)).collect();
             store.close_period(ending, &dropped, &world.catalogue).unwrap();
@@ -280,7 +278,7 @@ fn live(seed: u64, fault: Fault, world: &World) -> (usize, BTreeMap<Wrong, usize
             store.mark_exported(exported).unwrap();
             next.closed.insert(exported, true);
         } else {
-            let groups = world.groups(&mut rng, &contents.closed);
+            let groups = world.groups(&mut rng, &mut number, &contents.closed);
             store.commit(&groups, &world.catalogue).unwrap();
             groups.iter().for_each(|group| next.add(group));
         }
