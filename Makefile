@@ -30,6 +30,7 @@ test: system
 ## What takes too long for every day. The few runs of `make test` are the same ones.
 test-full: test
 	HUBBUB_CLEAN_RUNS=1000 $(CARGO) test --release --locked -p hubbub-randomizer --test outside mutants::clean -- --nocapture
+	HUBBUB_LONG=1 $(CARGO) test --workspace --locked --test server -- a_busy_connection_ends
 	python3 tests/reference/shuffle.py --check
 
 ## Figures of an earlier run would look like this run's.
@@ -40,14 +41,15 @@ bench: system build
 	python3 benches/ratios.py $(SAMPLES) target/peers/speed.jsonl
 
 system:
-	@scripts/need cc=build-essential dbus-daemon=dbus-daemon python3=python3
+	@scripts/need cc=build-essential curl=curl dbus-daemon=dbus-daemon nginx=nginx-light python3=python3 \
+		strace=strace systemd-analyze=systemd
 
 build:
 	$(CARGO) build --workspace --locked
 
 python: $(PYTHON_ENVIRONMENT)/complete
 
-$(PYTHON_ENVIRONMENT)/complete: notebooks/requirements.txt scripts/python-environment
+$(PYTHON_ENVIRONMENT)/complete: tests/requirements.txt scripts/python-environment
 	scripts/python-environment $(PYTHON_ENVIRONMENT) $<
 	@touch $@
 

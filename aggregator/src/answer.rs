@@ -7,7 +7,7 @@ use hyper::StatusCode;
 pub const ANSWER_BYTES: usize = 64;
 /// How long an overloaded or full server asks devices to stay away: they come back with jitter, hours are nothing to
 /// them.
-const RETRY_AFTER_S: &str = "120";
+pub const RETRY_AFTER_S: &str = "120";
 
 /// The outcome of one offered report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,20 @@ pub enum Answer {
     Rejected(Rejection),
 }
 
+/// An enum that can list itself: who describes all reasons cannot miss one.
+macro_rules! listed {
+    ($(#[$about:meta])* pub enum $name:ident { $($(#[$doc:meta])* $variant:ident,)* }) => {
+        $(#[$about])*
+        pub enum $name { $($(#[$doc])* $variant,)* }
+
+        impl $name {
+            /// Every one, as declared.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+        }
+    };
+}
+
+listed! {
 /// Why a report was not taken. That is the peer's affair, or a matter of time; never an error of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rejection {
@@ -45,6 +59,8 @@ pub enum Rejection {
     UnknownVersion,
     /// A metric that is over.
     MetricExpired,
+    /// A server that will never count again.
+    Retired,
     /// A metric that is not collected now.
     MetricPaused,
     /// A payload that the metric's mechanism cannot give.
@@ -53,12 +69,15 @@ pub enum Rejection {
     PeriodFuture,
     /// A period whose grace is over.
     PeriodClosed,
+    /// As many reports of this metric wait in memory as may.
+    MetricBusy,
     /// As many reports wait in memory as may.
     Busy,
     /// The disk is full; counting resumes by itself when there is room.
     StorageFull,
     /// The server is about to end.
     Stopping,
+}
 }
 
 impl Rejection {
@@ -81,10 +100,12 @@ impl Rejection {
             Self::UnknownMetric => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_metric"),
             Self::UnknownVersion => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_version"),
             Self::MetricExpired => (StatusCode::GONE, "metric_expired"),
+            Self::Retired => (StatusCode::GONE, "retired"),
             Self::MetricPaused => (StatusCode::UNPROCESSABLE_ENTITY, "metric_paused"),
             Self::Payload => (StatusCode::UNPROCESSABLE_ENTITY, "payload"),
             Self::PeriodFuture => (StatusCode::UNPROCESSABLE_ENTITY, "period_future"),
             Self::PeriodClosed => (StatusCode::UNPROCESSABLE_ENTITY, "period_closed"),
+            Self::MetricBusy => (StatusCode::TOO_MANY_REQUESTS, "metric_busy"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::StorageFull => (StatusCode::SERVICE_UNAVAILABLE, "storage_full"),
             Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
@@ -104,16 +125,22 @@ impl Answer {
 
     /// The value of `Retry-After`, where the contract has one.
     pub fn retry_after(self) -> Option<&'static str> {
-        (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_S)
+        let later = matches!(self.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+        later.then_some(RETRY_AFTER_S)
+    }
+
+    /// `status` and `code` of the body.
+    pub const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Counted => ("counted", "counted"),
+            Self::Pending => ("pending", "pending"),
+            Self::Rejected(rejection) => ("rejected", rejection.code()),
+        }
     }
 
     /// The body, always [`ANSWER_BYTES`] long.
     pub fn body(self) -> Bytes {
-        let (status, code) = match self {
-            Self::Counted => ("counted", "counted"),
-            Self::Pending => ("pending", "pending"),
-            Self::Rejected(rejection) => ("rejected", rejection.code()),
-        };
+        let (status, code) = self.words();
         let json = format!(r#"{{"status":"{status}","code":"{code}"}}"#);
         format!("{json:<ANSWER_BYTES$}").into()
     }

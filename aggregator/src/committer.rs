@@ -1,7 +1,6 @@
 //! The one owner of the store: takes offered reports, commits them in groups, closes periods.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -11,16 +10,21 @@ use hubbub_randomizer::Plan;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
-use crate::definition::definitions;
+use crate::check::inspect;
+use crate::definition::Catalogue;
 use crate::export::{Destination, ExportError, write_files};
-use crate::pending::{Pending, Waiter};
+use crate::maintenance::{self, MaintenanceError};
+use crate::pending::{FullGroup, Pending, Waiter};
 use crate::published::Published;
 use crate::readiness::Readiness;
-use crate::store::{Definitions, Ids, Store, StoreError, StorePlace};
-use crate::{Answer, Clock, Rejection};
+use crate::room::Seat;
+use crate::store::{Ids, Snapshot, Store, StoreError, StorePlace};
+use crate::{Answer, Clock, ControlError, Rejection};
 
 /// Ticks (of a second) between two attempts to use a disk that was full: opening reads the whole store.
 const FULL_RETRY_TICKS: u64 = 5;
+/// Ticks after which rejections are published when nothing is committed.
+const REJECTIONS_TICKS: u64 = 60;
 /// Ticks between two attempts to export closed periods into a directory that cannot be written.
 const EXPORT_RETRY_TICKS: u64 = 60;
 
@@ -32,11 +36,18 @@ const COLLECT: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub enum Message {
     /// Count this report.
-    Offer(Report, Waiter),
-    /// A second has passed.
-    Tick,
-    /// Write all counters files.
-    Export(oneshot::Sender<Result<Vec<PathBuf>, ExportError>>),
+    Offer(Report, Seat, Waiter),
+    /// A second has passed. Answered when that was dealt with: who waits for the answer sees that commits go on.
+    Tick(oneshot::Sender<()>),
+    /// Give a view of what is committed.
+    Snapshot(oneshot::Sender<Result<Snapshot, StoreError>>),
+    /// Remove what was counted in status testing.
+    Purge {
+        /// Only say what would be removed.
+        dry_run: bool,
+        /// Where the lines for the asker go.
+        reply: oneshot::Sender<Result<Vec<String>, MaintenanceError>>,
+    },
     /// Commit what may be committed and end.
     Stop,
 }
@@ -45,7 +56,7 @@ pub enum Message {
 #[derive(Debug)]
 pub struct Committer {
     plan: Arc<Plan>,
-    definitions: Definitions,
+    catalogue: Catalogue,
     clock: Clock,
     destination: Destination,
     place: StorePlace,
@@ -75,7 +86,7 @@ impl Committer {
         readiness: Readiness,
     ) -> Result<Self, StoreError> {
         let mut committer = Self {
-            definitions: definitions(&plan),
+            catalogue: Catalogue::of(&plan),
             plan,
             clock,
             destination,
@@ -120,29 +131,30 @@ impl Committer {
             let mut next = messages.blocking_recv();
             thread::sleep(COLLECT);
             stop = next.is_none();
-            let (mut tick, mut exports) = (false, Vec::new());
+            let (mut tick, mut tasks) = (None, Vec::new());
             while let Some(message) = next {
                 match message {
-                    Message::Offer(report, waiter) => self.admit(report, waiter),
-                    Message::Tick => tick = true,
-                    Message::Export(reply) => exports.push(reply),
+                    Message::Offer(report, seat, waiter) => self.admit(report, seat, waiter),
+                    Message::Tick(dealt_with) => tick = Some(dealt_with),
                     Message::Stop => stop = true,
+                    task => tasks.push(task),
                 }
                 next = messages.try_recv().ok();
             }
             self.commit()?;
-            if tick {
+            if let Some(dealt_with) = tick {
                 self.tick()?;
+                // Nobody waits when the server is stopping.
+                dealt_with.send(()).ok();
             }
-            for reply in exports {
-                // The asker may have gone; the files are written all the same.
-                reply.send(self.export_all()).ok();
+            for task in tasks {
+                self.perform(task)?;
             }
         }
         Ok(())
     }
 
-    fn admit(&mut self, report: Report, waiter: Waiter) {
+    fn admit(&mut self, report: Report, seat: Seat, waiter: Waiter) {
         if self.closed.contains_key(&report.period) {
             // Its ids are gone, whatever the clock says now: it could be counted twice.
             waiter.tell(Answer::Rejected(Rejection::PeriodClosed));
@@ -151,7 +163,7 @@ impl Committer {
         } else if self.store.is_none() {
             waiter.tell(Answer::Rejected(Rejection::StorageFull));
         } else {
-            self.pending.offer(report, waiter);
+            self.pending.offer(report, seat, waiter);
         }
     }
 
@@ -161,13 +173,13 @@ impl Committer {
         if groups.is_empty() {
             return Ok(());
         }
-        let committed = store.commit(&groups, &self.definitions, self.plan.registry().digest());
+        let committed = store.commit(&groups, &self.catalogue);
         if committed.is_ok() {
             for group in &groups {
                 self.ids.extend(group.key().period, group.ids());
             }
             self.pending.settle(&groups);
-            let reports = groups.iter().map(|group| group.sums().reports).sum();
+            let reports = groups.iter().map(FullGroup::reports).sum();
             self.published.committed(reports, self.pending.reports(), self.ids.len());
         } else if matches!(committed, Err(StoreError::Full { .. })) {
             self.pending.refuse_waiters(&groups, Rejection::StorageFull);
@@ -187,6 +199,9 @@ impl Committer {
 
     fn tick(&mut self) -> Result<(), StoreError> {
         self.ticks += 1;
+        if self.ticks.is_multiple_of(REJECTIONS_TICKS) {
+            self.published.publish_rejections();
+        }
         if self.store.is_none() {
             if self.ticks < self.retry_store_at {
                 return Ok(());
@@ -204,19 +219,11 @@ impl Committer {
 
     /// Makes an opened store this committer's, as after a start: only what the disk holds counts.
     fn adopt(&mut self, store: Store) -> Result<(), StoreError> {
-        store.check_definitions(&self.definitions)?;
-        for key in store.series()? {
-            if let Ok((metric, mechanism)) = self.plan.get(key.metric)
-                && metric.version == key.version
-                && !mechanism.accounts_for(&store.read_series(key)?.counters)
-            {
-                return Err(
-                    store.corrupted(format!("no reports add up to the counters of {} {}", metric.name, key.period))
-                );
-            }
-        }
-        self.ids = store.ids()?;
-        self.closed = store.closed()?;
+        let snapshot = store.snapshot()?;
+        snapshot.check_definitions(&self.catalogue)?;
+        self.ids = snapshot.ids()?;
+        inspect(&snapshot, &self.plan, &self.ids)?;
+        self.closed = snapshot.closed()?;
         self.pending.forget(|period, id| self.ids.contains(period, id));
         self.store = Some(store);
         self.published.holds(self.pending.reports(), self.ids.len());
@@ -235,7 +242,7 @@ impl Committer {
                 continue;
             }
             let remainder = self.pending.remainder(period);
-            store.close_period(period, &remainder, &self.definitions, self.plan.registry().digest())?;
+            store.close_period(period, &remainder, &self.catalogue)?;
             self.closed.insert(period, false);
             self.pending.drop_period(period);
             let dropped = remainder.values().sum();
@@ -259,8 +266,9 @@ impl Committer {
             return Ok(());
         }
         for period in due {
-            let series = store.series()?.into_iter().filter(|key| key.period == period);
-            match write_files(store, series, &self.destination) {
+            let snapshot = store.snapshot()?;
+            let series = snapshot.series()?.into_iter().filter(|key| key.period == period);
+            match write_files(&snapshot, series, &self.destination) {
                 Ok(files) => {
                     store.mark_exported(period)?;
                     self.closed.insert(period, true);
@@ -277,10 +285,28 @@ impl Committer {
         Ok(())
     }
 
-    fn export_all(&self) -> Result<Vec<PathBuf>, ExportError> {
-        let Some(store) = &self.store else {
-            return Err(StoreError::Full { path: self.place.path().to_owned() }.into());
-        };
-        write_files(store, store.series()?, &self.destination)
+    /// Serves an operator, who may have gone meanwhile.
+    fn perform(&mut self, task: Message) -> Result<(), StoreError> {
+        let full = StoreError::Full { path: self.place.path().to_owned() };
+        match (task, &mut self.store) {
+            (Message::Snapshot(reply), Some(store)) => drop(reply.send(store.snapshot())),
+            (Message::Snapshot(reply), None) => drop(reply.send(Err(full))),
+            (Message::Purge { dry_run, reply }, Some(store)) => {
+                let purged = maintenance::purge(store, &self.place, &self.destination, dry_run);
+                let (outcome, answer) = match purged {
+                    // What the disk holds after a failed rewrite is found out as after any failed commit.
+                    Err(MaintenanceError::Store(error)) => {
+                        let refused = ControlError::Refused { message: error.to_string(), exit: error.exit() };
+                        (Err(error), Err(refused.into()))
+                    }
+                    answer => (Ok(()), answer),
+                };
+                reply.send(answer).ok();
+                self.unless_full(outcome)?;
+            }
+            (Message::Purge { reply, .. }, None) => drop(reply.send(Err(full.into()))),
+            (Message::Offer(..) | Message::Tick(_) | Message::Stop, _) => {}
+        }
+        Ok(())
     }
 }

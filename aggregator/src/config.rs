@@ -28,6 +28,9 @@ pub struct Config {
     pub tls_certificate: Option<PathBuf>,
     /// The PEM private key of the certificate.
     pub tls_key: Option<PathBuf>,
+    /// The server counts no more: every report is answered 410, so that devices stop.
+    #[serde(default)]
+    pub retired: bool,
 }
 
 /// Why a configuration cannot be used.

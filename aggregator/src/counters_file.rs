@@ -1,5 +1,6 @@
 //! A counters file: the sums of one series as Parquet, the same bytes every time.
 
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +15,10 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use thiserror::Error;
 
-use crate::replace_file::{create_directories, directory, replace};
+use crate::replace_file::{create_directories, create_temporary, directory, put_in_place};
+
+/// Counters handed to the Parquet writer at once.
+const BATCH: usize = 1 << 16;
 
 /// Why a counters file could not be written.
 #[derive(Debug, Error)]
@@ -61,32 +65,88 @@ pub enum WriteError {
 /// # Errors
 /// [`WriteError`] naming the file.
 pub fn write(dir: &Path, series: &Series, header: &CountersHeader, counters: &Counters) -> Result<PathBuf, WriteError> {
-    let path = dir.join(series.path());
-    let bytes = encode(&path, header, counters)?;
-    let io = |source| WriteError::Io { path: path.clone(), source };
-    create_directories(directory(&path)).map_err(io)?;
-    replace(&path, &bytes).map_err(io)?;
-    Ok(path)
+    let rows = [Ok((0, counters.counts.as_slice()))];
+    write_rows(dir, series, header, counters.counts.len(), rows)
 }
 
-fn encode(path: &Path, header: &CountersHeader, counters: &Counters) -> Result<Vec<u8>, WriteError> {
-    let parquet = |source| WriteError::Parquet { path: path.to_owned(), source };
-    let signed =
-        |&count: &u64| i64::try_from(count).map_err(|_| WriteError::CountTooLarge { path: path.to_owned(), count });
-    let counts: Vec<i64> = counters.counts.iter().map(signed).collect::<Result<_, _>>()?;
-    let indices = Int64Array::from_iter_values((0..).take(counts.len()));
-    let column = |name| Field::new(name, DataType::Int64, false);
-    let schema = Arc::new(Schema::new(vec![column("index"), column("count")]));
-    let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(indices), Arc::new(Int64Array::from(counts))])
-        .map_err(|source| WriteError::Columns { path: path.to_owned(), source })?;
+/// The same for `size` counters that come in rows: the index of a row's first counter, and the counters. Rows ascend and
+/// do not overlap; what lies between them is zero. Memory is bounded by a row and a few batches.
+///
+/// # Errors
+/// [`WriteError`] naming the file, or the first error among the rows.
+pub fn write_rows<R: AsRef<[u64]>, E: From<WriteError>>(
+    dir: &Path,
+    series: &Series,
+    header: &CountersHeader,
+    size: usize,
+    rows: impl IntoIterator<Item = Result<(usize, R), E>>,
+) -> Result<PathBuf, E> {
+    let path = dir.join(series.path());
+    let io = |source| WriteError::Io { path: path.clone(), source };
+    create_directories(directory(&path)).map_err(io)?;
+    let (temporary, file) = create_temporary(&path).map_err(io)?;
+    let parquet = |source| WriteError::Parquet { path: path.clone(), source };
     let metadata = header.to_pairs().into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_key_value_metadata(Some(metadata))
         .build();
-    let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties)).map_err(parquet)?;
-    writer.write(&batch).map_err(parquet)?;
-    writer.close().map_err(parquet)?;
-    Ok(bytes)
+    let column = |name| Field::new(name, DataType::Int64, false);
+    let schema = Arc::new(Schema::new(vec![column("index"), column("count")]));
+    let writer = ArrowWriter::try_new(BufWriter::new(&file), schema.clone(), Some(properties)).map_err(parquet)?;
+    let mut batches = Batches { path: &path, schema, writer, counts: Vec::with_capacity(BATCH), written: 0 };
+    for row in rows {
+        let (first, counts) = row?;
+        batches.zeros_up_to(first)?;
+        for &count in counts.as_ref() {
+            batches.push(count)?;
+        }
+    }
+    batches.zeros_up_to(size)?;
+    batches.finish()?;
+    put_in_place(&file, &temporary, &path).map_err(io)?;
+    Ok(path)
+}
+
+/// Counters on their way into a file, in batches of the same size however they come: the file's bytes depend on the
+/// counters alone.
+struct Batches<'a, W: Write + Send> {
+    path: &'a Path,
+    schema: Arc<Schema>,
+    writer: ArrowWriter<W>,
+    counts: Vec<i64>,
+    written: usize,
+}
+
+impl<W: Write + Send> Batches<'_, W> {
+    fn push(&mut self, count: u64) -> Result<(), WriteError> {
+        let count =
+            i64::try_from(count).map_err(|_| WriteError::CountTooLarge { path: self.path.to_owned(), count })?;
+        self.counts.push(count);
+        if self.counts.len() == BATCH { self.flush() } else { Ok(()) }
+    }
+
+    fn zeros_up_to(&mut self, index: usize) -> Result<(), WriteError> {
+        while self.written + self.counts.len() < index {
+            self.push(0)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), WriteError> {
+        let first = self.written as i64;
+        let indices = Int64Array::from_iter_values((first..).take(self.counts.len()));
+        self.written += self.counts.len();
+        let counts = Int64Array::from(std::mem::replace(&mut self.counts, Vec::with_capacity(BATCH)));
+        let batch = RecordBatch::try_new(self.schema.clone(), vec![Arc::new(indices), Arc::new(counts)])
+            .map_err(|source| WriteError::Columns { path: self.path.to_owned(), source })?;
+        self.writer.write(&batch).map_err(|source| WriteError::Parquet { path: self.path.to_owned(), source })
+    }
+
+    fn finish(mut self) -> Result<(), WriteError> {
+        self.flush()?;
+        let parquet = |source| WriteError::Parquet { path: self.path.to_owned(), source };
+        let mut out = self.writer.into_inner().map_err(parquet)?;
+        out.flush().map_err(|source| WriteError::Io { path: self.path.to_owned(), source })
+    }
 }

@@ -1,7 +1,8 @@
 //! What a series' counters mean, kept beside them in the store, so that they never depend on today's registry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use hubbub_privacy::registry::Status;
 use hubbub_privacy::{Metric, MetricId};
 use hubbub_randomizer::{Mechanism, Plan};
 use serde::{Deserialize, Serialize};
@@ -57,8 +58,31 @@ impl Definition {
     }
 }
 
-/// The definitions of all metrics of a plan that have a mechanism, by id and version.
-pub fn definitions(plan: &Plan) -> BTreeMap<(MetricId, u32), Definition> {
-    let resolved = plan.registry().metrics().filter_map(|metric| plan.get(metric.id).ok());
-    resolved.map(|(metric, mechanism)| ((metric.id, metric.version), Definition::of(metric, mechanism))).collect()
+/// What the registry says now about everything that can be counted.
+#[derive(Debug)]
+pub struct Catalogue {
+    /// The meaning of the counters of every metric and version.
+    pub definitions: BTreeMap<(MetricId, u32), Definition>,
+    /// Metrics in status testing: their data is published and then deleted.
+    pub testing: BTreeSet<(MetricId, u32)>,
+    /// The registry's digest.
+    pub digest: String,
+}
+
+impl Catalogue {
+    /// Of all metrics of a plan that have a mechanism.
+    pub fn of(plan: &Plan) -> Self {
+        let resolved = || plan.registry().metrics().filter_map(|metric| plan.get(metric.id).ok());
+        let key = |metric: &Metric| (metric.id, metric.version);
+        Self {
+            definitions: resolved()
+                .map(|(metric, mechanism)| (key(metric), Definition::of(metric, mechanism)))
+                .collect(),
+            testing: resolved()
+                .filter(|(metric, _)| metric.status == Status::Testing)
+                .map(|(metric, _)| key(metric))
+                .collect(),
+            digest: plan.registry().digest().to_owned(),
+        }
+    }
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hubbub_privacy::Report;
 use hubbub_randomizer::Plan;
 use hyper::body::{Body, Incoming};
-use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use crate::committer::Message;
@@ -18,8 +19,12 @@ use crate::ingest::{self, MAX_BODY_BYTES};
 use crate::pending::Waiter;
 use crate::published::{self, Published};
 use crate::readiness::Readiness;
+use crate::room::{Room, Seat};
 use crate::{Answer, Clock, Rejection};
 
+/// Requests with a report that may be under way at once, each with up to a body in memory: as many as connections, and
+/// some.
+pub const MAX_REQUESTS: usize = 16_384;
 /// How long a request waits for its report's commit before it is told `pending`: long enough for any disk under load,
 /// short enough for quiet servers not to hold many connections.
 const HOLD: Duration = Duration::from_secs(2);
@@ -33,6 +38,12 @@ const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
+/// Reason phrases and `Retry-After` differ in length; this header makes up for it, so that under TLS no HTTP/1.1 answer
+/// to a report can be told from another by its length.
+const PADDING: HeaderName = HeaderName::from_static("padding");
+/// Longer than what it makes up for.
+const FILL: &str = "----------------------------------------------------------------";
+
 /// What every request needs.
 #[derive(Debug)]
 pub struct Site {
@@ -40,12 +51,20 @@ pub struct Site {
     pub plan: Arc<Plan>,
     /// The server's clock.
     pub clock: Clock,
+    /// Room for reports in memory.
+    pub room: Arc<Room>,
     /// The way to the committer.
     pub messages: mpsc::Sender<Message>,
+    /// One permit for each request that may be under way: with HTTP/2 they can be more than connections.
+    pub requests: Semaphore,
     /// The figures for `/metrics`.
     pub published: Arc<Published>,
     /// Whether commits are possible.
     pub readiness: Readiness,
+    /// The description at `/openapi.json`.
+    pub openapi: Bytes,
+    /// Whether all reports are refused for good.
+    pub retired: bool,
 }
 
 /// The request was given up without an answer; the connection ends.
@@ -61,7 +80,7 @@ pub async fn respond(site: Arc<Site>, request: Request<Incoming>) -> Result<Resp
     let allowed: &[Method] = match request.uri().path() {
         // Nothing stands in the URL: what did would end up in the logs of proxies.
         "/v1/reports" if request.uri().query().is_none() => &[Method::POST],
-        "/healthz" | "/readyz" | "/metrics" => &[Method::GET, Method::HEAD],
+        "/healthz" | "/readyz" | "/metrics" | "/openapi.json" => &[Method::GET, Method::HEAD],
         _ => return Ok(refuse(&site, request, Rejection::Path).await),
     };
     if !allowed.contains(request.method()) {
@@ -71,15 +90,20 @@ pub async fn respond(site: Arc<Site>, request: Request<Incoming>) -> Result<Resp
         return Ok(response);
     }
     Ok(match request.uri().path() {
-        "/healthz" => text(StatusCode::OK, TEXT, "ok\n".to_owned()),
-        "/readyz" if site.readiness.get() => text(StatusCode::OK, TEXT, "ready\n".to_owned()),
-        "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the store takes no commits now\n".to_owned()),
+        "/healthz" => text(StatusCode::OK, TEXT, "ok\n"),
+        "/readyz" if site.readiness.get() => text(StatusCode::OK, TEXT, "ready\n"),
+        "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the store takes no commits now\n"),
         "/metrics" => text(StatusCode::OK, HeaderValue::from_static(published::CONTENT_TYPE), site.published.render()),
+        "/openapi.json" => text(StatusCode::OK, JSON, site.openapi.clone()),
+        _ if site.retired => refuse(&site, request, Rejection::Retired).await,
         _ => return report(&site, request).await,
     })
 }
 
 async fn report(site: &Site, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Abandoned> {
+    let Ok(_under_way) = site.requests.try_acquire() else {
+        return Ok(rejected(site, Rejection::Busy));
+    };
     if let Err(rejection) = check_headers(request.headers(), request.body()) {
         return Ok(refuse(site, request, rejection).await);
     }
@@ -94,24 +118,29 @@ async fn report(site: &Site, request: Request<Incoming>) -> Result<Response<Full
         Err(_) => return Ok(rejected(site, Rejection::BodyIncomplete)),
     };
     let answer = match ingest::check(&site.plan, site.clock.now_s(), &bytes) {
-        Ok(report) => {
-            let (waiter, told) = Waiter::new();
-            match site.messages.try_send(Message::Offer(report, waiter)) {
-                Err(mpsc::error::TrySendError::Full(_)) => Answer::Rejected(Rejection::Busy),
-                Err(mpsc::error::TrySendError::Closed(_)) => Answer::Rejected(Rejection::Stopping),
-                Ok(()) => match timeout(HOLD, told).await {
-                    Ok(Ok(answer)) => answer,
-                    Ok(Err(_)) => Answer::Rejected(Rejection::Stopping),
-                    Err(_) => Answer::Pending,
-                },
-            }
-        }
+        Ok(report) => match site.room.seat(&report) {
+            Ok(seat) => offer(site, report, seat).await,
+            Err(rejection) => Answer::Rejected(rejection),
+        },
         Err(rejection) => Answer::Rejected(rejection),
     };
     Ok(match answer {
         Answer::Rejected(rejection) => rejected(site, rejection),
         Answer::Counted | Answer::Pending => to_response(answer),
     })
+}
+
+async fn offer(site: &Site, report: Report, seat: Seat) -> Answer {
+    let (waiter, told) = Waiter::new();
+    match site.messages.try_send(Message::Offer(report, seat, waiter)) {
+        Err(mpsc::error::TrySendError::Full(_)) => Answer::Rejected(Rejection::Busy),
+        Err(mpsc::error::TrySendError::Closed(_)) => Answer::Rejected(Rejection::Stopping),
+        Ok(()) => match timeout(HOLD, told).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Answer::Rejected(Rejection::Stopping),
+            Err(_) => Answer::Pending,
+        },
+    }
 }
 
 fn check_headers(headers: &HeaderMap, body: &Incoming) -> Result<(), Rejection> {
@@ -152,13 +181,16 @@ fn to_response(answer: Answer) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(answer.body()));
     *response.status_mut() = answer.status();
     response.headers_mut().insert(CONTENT_TYPE, JSON);
+    let mut differs = answer.status().canonical_reason().map_or(0, str::len);
     if let Some(seconds) = answer.retry_after() {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+        differs += "retry-after: \r\n".len() + seconds.len();
     }
+    response.headers_mut().insert(PADDING, HeaderValue::from_static(&FILL[differs..]));
     response
 }
 
-fn text(status: StatusCode, content_type: HeaderValue, body: String) -> Response<Full<Bytes>> {
+fn text(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, content_type);

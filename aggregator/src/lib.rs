@@ -9,6 +9,7 @@
 //! where a connection is accepted; no type of this crate holds one.
 
 mod answer;
+mod check;
 mod clock;
 mod committer;
 mod config;
@@ -19,12 +20,14 @@ mod definition;
 mod export;
 mod http;
 mod ingest;
-mod offline;
+mod maintenance;
+mod openapi;
 mod pending;
 mod published;
 mod readiness;
 mod registry;
 mod replace_file;
+mod room;
 mod run;
 mod store;
 mod tls;
@@ -35,9 +38,9 @@ pub use config::{Config, ConfigError};
 pub use control::ControlError;
 pub use export::ExportError;
 pub use ingest::MAX_BODY_BYTES;
-pub use offline::{OfflineExportError, export};
+pub use maintenance::{MaintenanceError, Reading, Task, maintain};
 pub use pending::COMMIT_GROUP;
 pub use registry::{RegistryError, load_plan};
 pub use run::{RunError, Setup, run};
 pub use store::StoreError;
-pub use tls::TlsError;
+pub use tls::{Tls, TlsError};

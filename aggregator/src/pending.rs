@@ -2,19 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use hubbub_privacy::{Counters, MetricId, Payload, Period, Report, ReportId};
+use hubbub_privacy::{MetricId, Payload, Period, Report, ReportId};
 use hubbub_randomizer::Plan;
 use tokio::sync::oneshot;
 
+use crate::room::Seat;
 use crate::{Answer, Rejection};
 
 /// B, the least number of new reports of a series that are committed together: with one, most noisy reports could be
 /// rebuilt from the bytes written; with 32, which report came from whom and when is gone.
 pub const COMMIT_GROUP: usize = 32;
-/// What waiting reports may take of memory: 31 reports of each of six hundred metrics in each of four open periods fit.
-const MAX_PENDING_BYTES: usize = 32 << 20;
-/// What one waiting report takes beside its payload: its entry, its place and one waiter, with their containers' slack.
-const REPORT_BYTES: usize = 320;
 /// Requests that may wait for the same report. A device offers one again after hours; more at once are not honest, and
 /// are told at once that it is pending.
 const MAX_WAITERS: usize = 4;
@@ -57,16 +54,8 @@ struct Waiting {
     id: ReportId,
     payload: Payload,
     waiters: Vec<Waiter>,
-}
-
-impl Waiting {
-    fn bytes(&self) -> usize {
-        let indices = match &self.payload {
-            Payload::Number(_) => 0,
-            Payload::List(indices) => indices.capacity() * size_of::<u32>(),
-        };
-        REPORT_BYTES + indices
-    }
+    /// Given back when the report is forgotten.
+    _seat: Seat,
 }
 
 /// At least [`COMMIT_GROUP`] reports of one series as their sum and their ids: what may be committed. There is no other
@@ -74,7 +63,8 @@ impl Waiting {
 #[derive(Debug)]
 pub struct FullGroup {
     key: SeriesKey,
-    sums: Counters,
+    /// Index and what is added there, ascending. Sparse: a metric of a million values has tens of millions of counters.
+    sums: Vec<(usize, u64)>,
     ids: Vec<ReportId>,
 }
 
@@ -84,10 +74,13 @@ impl FullGroup {
             return None;
         }
         let (_, mechanism) = plan.get(key.metric).expect("ingest found the metric in the same plan");
-        let mut sums = Counters::new(mechanism.counters());
+        let mut touched: Vec<usize> = Vec::new();
         for report in reports {
-            mechanism.fold(&report.payload, &mut sums).expect("ingest checked the payload with the same mechanism");
+            let indices = mechanism.touched(&report.payload);
+            touched.extend(indices.expect("ingest checked the payload with the same mechanism"));
         }
+        touched.sort_unstable();
+        let sums = touched.chunk_by(|a, b| a == b).map(|equal| (equal[0], equal.len() as u64)).collect();
         Some(Self { key, sums, ids: reports.iter().map(|report| report.id).collect() })
     }
 
@@ -96,8 +89,13 @@ impl FullGroup {
         self.key
     }
 
-    /// What the reports add to it.
-    pub const fn sums(&self) -> &Counters {
+    /// How many reports there are in it.
+    pub fn reports(&self) -> u64 {
+        self.ids.len() as u64
+    }
+
+    /// What the reports add to which counters, by ascending index.
+    pub fn sums(&self) -> &[(usize, u64)] {
         &self.sums
     }
 
@@ -114,12 +112,11 @@ pub struct Pending {
     /// Where the report of an id waits: an id is unique in its period, over all metrics.
     places: HashMap<(Period, ReportId), (SeriesKey, usize)>,
     full: BTreeSet<SeriesKey>,
-    bytes: usize,
 }
 
 impl Pending {
     /// Takes a report, or joins the waiters of the one that has the same id.
-    pub fn offer(&mut self, report: Report, waiter: Waiter) {
+    pub fn offer(&mut self, report: Report, seat: Seat, waiter: Waiter) {
         if let Some(&(key, position)) = self.places.get(&(report.period, report.id)) {
             let first = self.groups.get_mut(&key).and_then(|group| group.get_mut(position));
             let waiters = &mut first.expect("places point at waiting reports").waiters;
@@ -132,18 +129,12 @@ impl Pending {
             return;
         }
         let key = SeriesKey { metric: report.metric, version: report.version, period: report.period };
-        let waiting = Waiting { id: report.id, payload: report.payload, waiters: Vec::new() };
-        if self.bytes + waiting.bytes() > MAX_PENDING_BYTES {
-            waiter.tell(Answer::Rejected(Rejection::Busy));
-            return;
-        }
-        self.add(key, Waiting { waiters: vec![waiter], ..waiting });
+        self.add(key, Waiting { id: report.id, payload: report.payload, waiters: vec![waiter], _seat: seat });
     }
 
     fn add(&mut self, key: SeriesKey, waiting: Waiting) {
         let group = self.groups.entry(key).or_default();
         self.places.insert((key.period, waiting.id), (key, group.len()));
-        self.bytes += waiting.bytes();
         group.push(waiting);
         if group.len() >= COMMIT_GROUP {
             self.full.insert(key);
@@ -201,7 +192,6 @@ impl Pending {
         self.full.remove(&key);
         for waiting in self.groups.remove(&key).into_iter().flatten() {
             self.places.remove(&(key.period, waiting.id));
-            self.bytes -= waiting.bytes();
             waiting.waiters.into_iter().for_each(|waiter| waiter.tell(answer));
         }
     }
@@ -214,39 +204,5 @@ impl Pending {
     /// How many reports wait.
     pub fn reports(&self) -> usize {
         self.places.len()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_bounded_whatever_is_offered() {
-        let mut pending = Pending::default();
-        let period = Period::containing(0);
-        let offer = |pending: &mut Pending, number: u32| {
-            let mut id = [0; 16];
-            id[..4].copy_from_slice(&number.to_be_bytes());
-            let payload = Payload::List(vec![0; 100]);
-            let (waiter, told) = Waiter::new();
-            pending.offer(Report { metric: MetricId(1), version: 1, period, id: ReportId(id), payload }, waiter);
-            told
-        };
-        let mut held = Vec::new();
-        let refused = (0..).find_map(|number| {
-            let mut told = offer(&mut pending, number);
-            let answer = told.try_recv().ok();
-            held.push(told);
-            answer
-        });
-        assert_eq!(refused, Some(Answer::Rejected(Rejection::Busy)));
-        assert_eq!(pending.reports(), MAX_PENDING_BYTES / (REPORT_BYTES + 400));
-        // One that waits already may still be asked after; giving up the period makes room again.
-        assert!(offer(&mut pending, 0).try_recv().is_err());
-        pending.drop_period(period);
-        assert_eq!(held[0].try_recv(), Ok(Answer::Rejected(Rejection::PeriodClosed)));
-        assert_eq!((pending.reports(), pending.bytes), (0, 0));
-        assert!(offer(&mut pending, 0).try_recv().is_err());
     }
 }

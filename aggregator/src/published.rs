@@ -1,5 +1,8 @@
-//! What `/metrics` shows. Figures about counted reports change at commits only: a scrape between two commits must not
-//! tell when a report arrived.
+//! What `/metrics` shows. Figures change at commits only, and rejections once a minute: a scrape between two commits must
+//! not tell when a report arrived.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -9,7 +12,9 @@ use prometheus_client::registry::Registry;
 
 use crate::Rejection;
 
-/// The content type of [`Published::render`].
+/// What [`Published::render`] makes.
+pub const MEDIA_TYPE: &str = "application/openmetrics-text";
+/// The same, with its parameters.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -25,6 +30,8 @@ pub struct Published {
     commits: Counter,
     dropped: Counter,
     rejected: Family<Reason, Counter>,
+    /// Rejections that are not published yet.
+    rejected_since: Mutex<BTreeMap<&'static str, u64>>,
     pending: Gauge,
     ids: Gauge,
 }
@@ -45,13 +52,14 @@ impl Published {
         registry.register("reports_rejected", "Reports not taken, by reason", rejected.clone());
         registry.register("reports_pending", "Reports waiting in memory, as of the last commit", pending.clone());
         registry.register("ids_held", "Single-use ids remembered, as of the last commit", ids.clone());
-        Self { registry, counted, commits, dropped, rejected, pending, ids }
+        Self { registry, counted, commits, dropped, rejected, rejected_since: Mutex::default(), pending, ids }
     }
 
     /// A commit: so many reports counted, so many still waiting, so many ids remembered.
     pub fn committed(&self, reports: u64, pending: usize, ids: usize) {
         self.counted.inc_by(reports);
         self.commits.inc();
+        self.publish_rejections();
         self.holds(pending, ids);
     }
 
@@ -66,9 +74,21 @@ impl Published {
         self.dropped.inc_by(reports);
     }
 
-    /// A report not taken.
+    /// A report not taken; it shows at the next commit or the next minute.
     pub fn rejected(&self, rejection: Rejection) {
-        self.rejected.get_or_create(&Reason { code: rejection.code() }).inc();
+        *self.since().entry(rejection.code()).or_default() += 1;
+    }
+
+    /// Shows the rejections until now.
+    pub fn publish_rejections(&self) {
+        for (code, reports) in std::mem::take(&mut *self.since()) {
+            self.rejected.get_or_create(&Reason { code }).inc_by(reports);
+        }
+    }
+
+    fn since(&self) -> MutexGuard<'_, BTreeMap<&'static str, u64>> {
+        // Counts are whole after every step.
+        self.rejected_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The text that Prometheus reads.

@@ -1,7 +1,7 @@
 //! Files that are either the old or the new one, whatever happens in between.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The name under which the next content of `path` is written.
@@ -28,13 +28,12 @@ pub fn put_in_place(file: &File, from: &Path, to: &Path) -> io::Result<()> {
     sync_directory(directory(to))
 }
 
-/// Writes `bytes` to `path` by way of a temporary name beside it. A reader sees all or nothing; what a failed attempt
-/// leaves under the temporary name, the next one overwrites.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// A new, empty file under the temporary name of `path`. What a failed attempt left
+/// there is gone.
+pub fn create_temporary(path: &Path) -> io::Result<(PathBuf, File)> {
     let temporary = temporary(path);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary)?;
-    file.write_all(bytes)?;
-    put_in_place(&file, &temporary, path)
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&temporary)?;
+    Ok((temporary, file))
 }
 
 /// Creates a directory and its parents, and makes each new entry durable.

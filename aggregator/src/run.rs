@@ -8,22 +8,24 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tracing::{info, warn};
 
 use crate::committer::{Committer, Message};
+use crate::control::Desk;
 use crate::export::Destination;
-use crate::http::Site;
+use crate::http::{MAX_REQUESTS, Site};
 use crate::published::Published;
 use crate::readiness::Readiness;
 use crate::replace_file::create_directories;
+use crate::room::Room;
 use crate::store::StorePlace;
-use crate::{Clock, Config, ControlError, RegistryError, StoreError, TlsError, connections, control, load_plan, tls};
+use crate::{
+    Clock, Config, ControlError, RegistryError, StoreError, Tls, TlsError, connections, control, load_plan, openapi,
+};
 
-/// Messages on their way to the committer. While it commits, this many requests can queue; beyond them a request is
-/// answered 503. Larger than the number of connections, so that HTTP/1.1 never meets it.
-const QUEUE: usize = 16_384;
+/// Messages on their way to the committer: every request that may be under way, and the operator's.
+const QUEUE: usize = MAX_REQUESTS + 16;
 /// How often periods are looked at for their end.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -75,7 +77,9 @@ pub struct Setup {
     messages: mpsc::Receiver<Message>,
     control: UnixListener,
     control_socket: PathBuf,
-    tls: Option<TlsAcceptor>,
+    desk: Desk,
+    tls: Option<Tls>,
+    heartbeat: watch::Sender<bool>,
 }
 
 impl Setup {
@@ -85,24 +89,46 @@ impl Setup {
     /// [`RunError`]: the server would not serve.
     pub fn prepare(config: &Config, clock: Clock) -> Result<Self, RunError> {
         let plan = Arc::new(load_plan(&config.registry, clock.now_s())?);
-        let tls = config.tls().map(|(certificate, key)| tls::acceptor(certificate, key)).transpose()?;
+        let tls = config.tls().map(|(certificate, key)| Tls::read(certificate, key)).transpose()?;
         create_directories(&config.export_dir)
             .map_err(|source| RunError::ExportDir { path: config.export_dir.clone(), source })?;
         let place = StorePlace::take(&config.store)?;
         let (published, readiness) = (Arc::new(Published::new()), Readiness::default());
-        let destination = Destination { directory: config.export_dir.clone(), node: config.node.clone() };
-        let committer =
-            Committer::open(place, plan.clone(), clock.clone(), destination, published.clone(), readiness.clone())?;
+        let destination = Destination::new(config.export_dir.clone(), config.node.clone());
+        let committer = Committer::open(
+            place,
+            plan.clone(),
+            clock.clone(),
+            destination.clone(),
+            published.clone(),
+            readiness.clone(),
+        )?;
         let collected = plan.registry().metrics().filter(|metric| metric.status.is_collected()).count();
         if collected == 0 {
             warn!("no metric of the registry is collected now (drafts are not), so every report will be refused");
         }
         info!(registry = plan.registry().digest(), collected, ids_held = committer.ids_held(), "ready to count");
         let (sender, messages) = mpsc::channel(QUEUE);
-        let site = Site { plan, clock, messages: sender, published, readiness };
+        let desk = Desk { messages: sender.clone(), destination, plan: plan.clone() };
+        let room = Arc::new(Room::new(&plan));
+        let requests = Semaphore::new(MAX_REQUESTS);
+        let openapi = openapi::document(&plan);
+        let retired = config.retired;
+        let site = Site { plan, room, clock, messages: sender, requests, published, readiness, openapi, retired };
         let control_socket = StorePlace::control_socket(&config.store);
         let control = control::bind(&control_socket)?;
-        Ok(Self { site, committer, messages, control, control_socket, tls })
+        Ok(Self { site, committer, messages, control, control_socket, desk, tls, heartbeat: watch::Sender::new(true) })
+    }
+
+    /// The certificate in use, to be read again when it was renewed; none without TLS.
+    pub fn tls(&self) -> Option<Tls> {
+        self.tls.clone()
+    }
+
+    /// Changes about every second while the server does its work, and says whether commits are possible. A server that
+    /// hangs stops changing it.
+    pub fn heartbeat(&self) -> watch::Receiver<bool> {
+        self.heartbeat.subscribe()
     }
 }
 
@@ -111,9 +137,9 @@ impl Setup {
 /// # Errors
 /// [`RunError`] when the store can no longer be trusted or the control socket cannot be made.
 pub async fn run(listener: TcpListener, setup: Setup, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
-    let Setup { site, committer, messages: received, control, control_socket, tls } = setup;
-    let control = tokio::spawn(control::serve(control::into_tokio(control, &control_socket)?, site.messages.clone()));
-    let ticks = tokio::spawn(tick(site.messages.clone()));
+    let Setup { site, committer, messages: received, control, control_socket, desk, tls, heartbeat } = setup;
+    let control = tokio::spawn(control::serve(control::into_tokio(control, &control_socket)?, desk));
+    let ticks = tokio::spawn(tick(site.messages.clone(), heartbeat, site.readiness.clone()));
     let messages = site.messages.clone();
 
     let (ended, mut end) = oneshot::channel();
@@ -147,13 +173,15 @@ pub async fn run(listener: TcpListener, setup: Setup, shutdown: impl Future<Outp
     Ok(())
 }
 
-async fn tick(messages: mpsc::Sender<Message>) {
+async fn tick(messages: mpsc::Sender<Message>, heartbeat: watch::Sender<bool>, readiness: Readiness) {
     let mut seconds = tokio::time::interval(TICK);
     seconds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         seconds.tick().await;
-        if messages.send(Message::Tick).await.is_err() {
+        let (dealt_with, done) = oneshot::channel();
+        if messages.send(Message::Tick(dealt_with)).await.is_err() || done.await.is_err() {
             return;
         }
+        heartbeat.send_replace(readiness.get());
     }
 }

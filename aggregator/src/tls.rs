@@ -9,6 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
 use rustls::server::NoServerSessionStorage;
 use thiserror::Error;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 /// Why certificate and key cannot be used.
@@ -52,12 +53,43 @@ impl TlsError {
     }
 }
 
+/// What TLS is spoken with. All clones share it, so that one can replace it while others use it; a connection keeps what
+/// it began with.
+#[derive(Clone)]
+pub struct Tls {
+    certificate: PathBuf,
+    key: PathBuf,
+    acceptor: watch::Sender<TlsAcceptor>,
+}
+
+impl Tls {
+    /// Reads certificate and key from PEM files.
+    ///
+    /// # Errors
+    /// [`TlsError`] naming the file.
+    pub(crate) fn read(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
+        let acceptor = watch::Sender::new(acceptor(certificate, key)?);
+        Ok(Self { certificate: certificate.to_owned(), key: key.to_owned(), acceptor })
+    }
+
+    /// Reads the same files again; new connections get what they hold now.
+    ///
+    /// # Errors
+    /// [`TlsError`] naming the file; what was read before stays in use.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        self.acceptor.send_replace(acceptor(&self.certificate, &self.key)?);
+        Ok(())
+    }
+
+    /// What a new connection is accepted with.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor.borrow().clone()
+    }
+}
+
 /// Accepts TLS 1.2 and 1.3 with the given PEM files, offering HTTP/2 and HTTP/1.1. Sessions cannot be resumed: a ticket
 /// would let two reports of one device be linked.
-///
-/// # Errors
-/// [`TlsError`] naming the file.
-pub fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
+fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
     let chain = read(certificate)?;
     let chain = CertificateDer::pem_slice_iter(&chain)
         .collect::<Result<Vec<_>, _>>()

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 /// Why a program stopped, for scripts. 0 is success; a wrong command line is bad input too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Exit {
     /// 1: a check was made and did not pass, or the answer is no.
     CheckFailed,

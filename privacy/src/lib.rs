@@ -30,5 +30,5 @@ pub use observation::Observation;
 pub use period::{Period, PeriodError};
 pub use private::Private;
 pub use registry::{Metric, MetricId, Registry};
-pub use report::{MalformedReport, Payload, REPORT_BODY_BYTES, Report, ReportId};
+pub use report::{MalformedReport, Payload, REPORT_BODY_BYTES, REPORT_FORMAT, Report, ReportId};
 pub use shuffle::{Shuffle, ShuffleError};

@@ -14,7 +14,7 @@ use crate::{MetricId, Period};
 pub const REPORT_BODY_BYTES: usize = 512;
 
 /// The version of the report format.
-const FORMAT: u32 = 1;
+pub const REPORT_FORMAT: u32 = 1;
 
 /// 128 random bits drawn for one report only, so that the server can count it once; forgotten afterwards.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,7 +69,7 @@ pub enum MalformedReport {
     #[error("not a report: a report is a JSON object, {{\"v\":1,...}}")]
     NotAnObject,
     /// A format version that this program does not speak.
-    #[error("report format {0} is not supported; this program speaks version {FORMAT}")]
+    #[error("report format {0} is not supported; this program speaks version {REPORT_FORMAT}")]
     Format(u32),
     /// A period that is no ISO week.
     #[error("`period`: {0}")]
@@ -95,7 +95,7 @@ impl Report {
     /// The compact JSON object, without padding.
     pub fn encode(&self) -> String {
         let wire = Wire {
-            v: FORMAT,
+            v: REPORT_FORMAT,
             metric: self.metric.0,
             version: self.version,
             period: self.period.to_string(),
@@ -120,7 +120,7 @@ impl Report {
             return Err(MalformedReport::NotAnObject);
         }
         let wire: Wire = serde_json::from_slice(bytes).map_err(|error| MalformedReport::Json(error.to_string()))?;
-        if wire.v != FORMAT {
+        if wire.v != REPORT_FORMAT {
             return Err(MalformedReport::Format(wire.v));
         }
         let mut id = [0; 16];

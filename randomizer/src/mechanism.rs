@@ -90,27 +90,41 @@ impl Mechanism {
     /// # Errors
     /// [`PayloadError`] when the payload is not one of the mechanism's outputs; nothing is added then.
     pub fn fold(&self, payload: &Payload, counters: &mut Counters) -> Result<(), PayloadError> {
-        self.check(payload)?;
-        match (self, payload) {
-            (Self::Cyclotomic(cyclotomic), Payload::List(items)) => {
-                counters.counts[cyclotomic.counter(items[0], items[1])] += 1;
-            }
-            (_, Payload::Number(index)) => counters.counts[*index as usize] += 1,
-            (_, Payload::List(indices)) => indices.iter().for_each(|&index| counters.counts[index as usize] += 1),
-        }
+        self.touched(payload)?.for_each(|index| counters.counts[index] += 1);
         counters.reports += 1;
         Ok(())
     }
 
+    /// The indices of the counters that a report adds one to, each once.
+    ///
+    /// # Errors
+    /// [`PayloadError`] when the payload is not one of the mechanism's outputs.
+    pub fn touched<'a>(&self, payload: &'a Payload) -> Result<impl Iterator<Item = usize> + use<'a>, PayloadError> {
+        self.check(payload)?;
+        let (one, many) = match (self, payload) {
+            (Self::Cyclotomic(cyclotomic), Payload::List(items)) => {
+                (Some(cyclotomic.counter(items[0], items[1])), &[][..])
+            }
+            (_, Payload::Number(index)) => (Some(*index as usize), &[][..]),
+            (_, Payload::List(indices)) => (None, indices.as_slice()),
+        };
+        Ok(one.into_iter().chain(many.iter().map(|&index| index as usize)))
+    }
+
     /// Whether the sums fit the number of reports: every report adds the same total.
     pub fn accounts_for(&self, counters: &Counters) -> bool {
+        counters.counts.len() == self.counters() && self.totals_fit(counters.reports, counters.counts.iter().copied())
+    }
+
+    /// The same for counters that come one by one; those that are zero may be left out.
+    pub fn totals_fit(&self, reports: u64, counts: impl IntoIterator<Item = u64>) -> bool {
         let per_report = match self {
             Self::Subset(subset) => subset.k() as u128,
             Self::Cyclotomic(_) | Self::Window(_) | Self::FoldedGeometric(_) => 1,
         };
-        let sum: u128 = counters.counts.iter().map(|&count| u128::from(count)).sum();
-        let possible = counters.counts.iter().all(|&count| count <= counters.reports);
-        possible && counters.counts.len() == self.counters() && sum == u128::from(counters.reports) * per_report
+        let mut counts = counts.into_iter();
+        let sum = counts.try_fold(0u128, |sum, count| (count <= reports).then_some(sum + u128::from(count)));
+        sum == Some(u128::from(reports) * per_report)
     }
 
     /// The length of every upload of this mechanism, in bytes: the smallest multiple of 512 that its longest report fits.

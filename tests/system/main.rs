@@ -9,6 +9,7 @@ mod documents;
 mod explain;
 mod filters;
 mod layering;
+mod operations;
 mod plan;
 mod programs;
 mod registry;

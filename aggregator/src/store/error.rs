@@ -78,6 +78,12 @@ pub enum StoreError {
         /// The first difference.
         what: &'static str,
     },
+    /// It was closed while it was being read: the disk became full.
+    #[error("store {} was closed meanwhile; try again when the server is ready", path.display())]
+    Closed {
+        /// The store.
+        path: PathBuf,
+    },
     /// Anything else that the database reports.
     #[error("{deed} store {}: {source}", path.display())]
     Database {
@@ -101,6 +107,7 @@ impl StoreError {
             | Self::Full { .. }
             | Self::Corrupted { .. }
             | Self::Format { .. }
+            | Self::Closed { .. }
             | Self::Database { .. } => Exit::InputOutput,
         }
     }
@@ -115,6 +122,7 @@ impl StoreError {
         match error {
             redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => Self::InUse { path },
             redb::Error::Corrupted(reason) => Self::Corrupted { path, reason },
+            redb::Error::DatabaseClosed => Self::Closed { path },
             redb::Error::UpgradeRequired(format) => {
                 Self::Corrupted { path, reason: format!("it is a database of the older file format {format}") }
             }

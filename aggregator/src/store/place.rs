@@ -53,9 +53,7 @@ impl StorePlace {
 
     /// A new, empty file for a store under construction; what a crash left there is gone.
     pub(super) fn create_temporary(&self) -> io::Result<(PathBuf, File)> {
-        let path = crate::replace_file::temporary(&self.path);
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(FILE_MODE).open(&path)?;
-        Ok((path, file))
+        create_temporary(&self.path)
     }
 
     /// Removes what a crash left of a store under construction.
@@ -65,6 +63,14 @@ impl StorePlace {
             _ => Ok(()),
         }
     }
+}
+
+/// A new, empty file that shall take the place of `path`.
+pub(super) fn create_temporary(path: &Path) -> io::Result<(PathBuf, File)> {
+    let temporary = crate::replace_file::temporary(path);
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(FILE_MODE).open(&temporary)?;
+    Ok((temporary, file))
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

@@ -4,18 +4,18 @@ use hubbub_privacy::{MetricId, Period};
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
-use crate::definition::Definition;
+use crate::definition::Catalogue;
 use crate::pending::SeriesKey;
 
 /// The version of the store's format.
-pub const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 2;
 /// The key of [`FORMAT`] in [`META`].
 pub const FORMAT_KEY: &str = "format";
 /// Counters in one row: 4 KiB, so that a commit to a metric of a million values rewrites only the rows it touches.
 pub const COUNTERS_PER_ROW: usize = 512;
 
 pub const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-/// (metric, version) to the JSON of a [`Definition`].
+/// (metric, version) to the JSON of a [`crate::definition::Definition`].
 pub const DEFINITIONS: TableDefinition<'_, (u32, u32), &[u8]> = TableDefinition::new("definitions");
 /// (metric, version, start of the period) to the JSON of a [`SeriesRecord`].
 pub const SERIES: TableDefinition<'_, (u32, u32, i64), &[u8]> = TableDefinition::new("series");
@@ -23,6 +23,9 @@ pub const SERIES: TableDefinition<'_, (u32, u32, i64), &[u8]> = TableDefinition:
 pub const COUNTS: TableDefinition<'_, (u32, u32, i64, u32), &[u8]> = TableDefinition::new("counts");
 /// (start of the period, number of the commit) to that commit's ids, sorted over all metrics.
 pub const IDS: TableDefinition<'_, (i64, u64), &[u8]> = TableDefinition::new("ids");
+/// Start of an open period to how many of its counted reports were purged: their ids stay, so that they are not counted
+/// again.
+pub const PURGED: TableDefinition<'_, i64, u64> = TableDefinition::new("purged");
 /// Start of a period whose grace is over to whether its counters were exported since.
 pub const CLOSED: TableDefinition<'_, i64, bool> = TableDefinition::new("closed");
 
@@ -33,6 +36,9 @@ pub struct SeriesRecord {
     pub reports: u64,
     pub dropped_remainder: u64,
     pub registry_digest: String,
+    /// Whether any of it was counted while the metric was in status testing.
+    #[serde(default)]
+    pub testing: bool,
 }
 
 pub fn key_of(key: SeriesKey) -> (u32, u32, i64) {
@@ -63,6 +69,7 @@ pub fn create(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     transaction.open_table(SERIES)?;
     transaction.open_table(COUNTS)?;
     transaction.open_table(IDS)?;
+    transaction.open_table(PURGED)?;
     transaction.open_table(CLOSED)?;
     Ok(())
 }
@@ -71,12 +78,13 @@ pub fn create(transaction: &WriteTransaction) -> Result<(), redb::Error> {
 pub fn update_record(
     transaction: &WriteTransaction,
     key: SeriesKey,
-    definition: &Definition,
+    catalogue: &Catalogue,
     change: impl FnOnce(&mut SeriesRecord),
 ) -> Result<(), redb::Error> {
+    let meaning = (key.metric, key.version);
     let mut definitions = transaction.open_table(DEFINITIONS)?;
     if definitions.get((key.metric.0, key.version))?.is_none() {
-        definitions.insert((key.metric.0, key.version), encode(definition).as_slice())?;
+        definitions.insert((key.metric.0, key.version), encode(&catalogue.definitions[&meaning]).as_slice())?;
     }
     let mut series = transaction.open_table(SERIES)?;
     let mut record = match series.get(key_of(key))? {
@@ -84,6 +92,8 @@ pub fn update_record(
         None => SeriesRecord::default(),
     };
     change(&mut record);
+    record.testing |= catalogue.testing.contains(&meaning);
+    catalogue.digest.clone_into(&mut record.registry_digest);
     series.insert(key_of(key), encode(&record).as_slice())?;
     Ok(())
 }

@@ -5,9 +5,9 @@ use std::net::Shutdown;
 use hubbub_aggregator::ANSWER_BYTES;
 use hubbub_privacy::{MetricId, Payload, Report};
 
-use crate::client::{Connection, header, offer, post, post_with, request};
+use crate::client::{Connection, count, header, offer, offer_all, post, post_with, request};
 use crate::place::*;
-use crate::server::Server;
+use crate::server::{Server, export};
 
 const W: &str = "2026-W47";
 
@@ -20,10 +20,15 @@ fn every_rejection_has_its_status_and_code_and_the_same_length() {
     let place = crate::new_place();
     let server = Server::start(&place);
     let good = flag(1).encode();
+    let pending = offer(server.address, &flag(2));
+    assert_eq!(pending.status, 202);
+    let length = pending.head.len() + pending.body.len();
     let expect = |why: &str, bytes: Vec<u8>, status: u16, code: &str| {
         let reply = request(server.address, &bytes);
         assert_eq!(reply.verdict(), (status, "rejected".to_owned(), code.to_owned()), "{why}");
         assert_eq!(reply.body.len(), ANSWER_BYTES, "{why}");
+        // From the first byte to the last: with a 202, which is asked for below, it is one length.
+        assert_eq!(reply.head.len() + reply.body.len(), length, "{why}: {}", reply.head);
         assert_eq!(header(&reply.head, "content-type"), Some("application/json"), "{why}");
     };
     let json = "Content-Type: application/json\r\n";
@@ -171,6 +176,27 @@ fn figures_about_counted_reports_change_at_commits_only() {
     assert!((32..=40).contains(&counted), "{counted}");
     assert!(pending <= 40 - counted, "{pending}");
     assert_eq!(figure("hubbub_ids_held"), Some(counted));
+    let rejected = "hubbub_reports_rejected_total{code=\"malformed\"}";
     request(server.address, &post(b"{}"));
-    assert_eq!(figure("hubbub_reports_rejected_total{code=\"malformed\"}"), Some(1));
+    assert_eq!(figure(rejected), None, "it waits for a commit or the next minute");
+    crate::client::offer_all(server.address, &flags(40..80));
+    assert_eq!(figure(rejected), Some(1));
+}
+
+#[test]
+fn a_retired_server_tells_every_device_to_stop() {
+    let place = crate::new_place();
+    let server = Server::start(&place);
+    assert_eq!(count(&offer_all(server.address, &flags(0..32)), 200), 32);
+    assert!(server.terminate().success());
+    place.write_config(&(place.config() + "retired = true\n"));
+    let server = Server::start(&place);
+    for bytes in [post(flags(0..1)[0].encode_padded(512).as_bytes()), post(b"{"), post(&[b' '; 5000])] {
+        let reply = request(server.address, &bytes);
+        assert_eq!(reply.verdict(), (410, "rejected".to_owned(), "retired".to_owned()));
+        assert_eq!(reply.body.len(), hubbub_aggregator::ANSWER_BYTES);
+    }
+    assert_eq!(server.get("/readyz").status, 200);
+    assert_eq!(export(&place).status.code(), Some(0), "what was counted leaves it all the same");
+    assert!(place.counters("flag", "2026-W47").exists());
 }

@@ -25,9 +25,10 @@ fn the_sample_configuration_is_one() {
     assert!(config.listen.ip().is_loopback());
     // The keys that are commented out are real ones too.
     let place = crate::new_place();
-    let all: String = fs::read_to_string(sample).unwrap().replace("\n#tls_", "\ntls_");
+    let all = fs::read_to_string(sample).unwrap().replace("\n#tls_", "\ntls_").replace("\n#retired", "\nretired");
     place.write_config(&all);
-    assert!(Config::read(&place.path("aggregator.toml")).unwrap().tls().is_some());
+    let config = Config::read(&place.path("aggregator.toml")).unwrap();
+    assert!(config.tls().is_some() && config.retired);
 }
 
 #[test]
@@ -167,7 +168,7 @@ fn a_store_of_another_format_is_refused() {
     transaction.open_table(meta).unwrap().insert("format", 99).unwrap();
     transaction.commit().unwrap();
     drop(database);
-    expect(&place, 3, &["format 99", "reads format 1"]);
+    expect(&place, 3, &["format 99", "reads format 2"]);
 }
 
 #[test]
