@@ -9,13 +9,14 @@ CERTIFICATES := target/certificates
 SAMPLES := target/speed-samples
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help demo test test-full bench build system python format lint unit docs whole clean
+.PHONY: help demo test test-full bench bench-server build system python format lint unit docs whole clean
 
 help:
 	@echo "make demo   the whole pipeline on this machine's real values; results in demo-out/"
 	@echo "make test   formatting, lints, all tests, documentation, notebooks"
 	@echo "make test-full  the same, and 1,000 clean runs of every privacy check, none of which may raise an alarm"
 	@echo "make bench  speed and error beside limits and peers, on one core; ends with a table of ratios"
+	@echo "make bench-server  the report server under load beside a bare one, on all cores; about ten minutes, and a release build"
 	@echo "make clean  remove what the two commands have made"
 
 ## The main job.
@@ -39,6 +40,11 @@ bench: system build
 	CRITERION_HOME=$(abspath $(SAMPLES)) $(CARGO) bench --locked -p hubbub-randomizer --bench speed -- --noplot
 	benches/peers/run
 	python3 benches/ratios.py $(SAMPLES) target/peers/speed.jsonl
+
+## The programs as they are shipped: optimized as a whole.
+bench-server: system
+	$(CARGO) build --release --locked -p hubbub-aggregator -p hubbub-bench-server
+	python3 benches/server/measure.py target/release target/bench-server.md
 
 system:
 	@scripts/need cc=build-essential curl=curl dbus-daemon=dbus-daemon nginx=nginx-light python3=python3 \

@@ -1,6 +1,6 @@
 """The report server under load, beside a bare HTTP server, in one run on this machine.
 
-Usage: measure.py [--only NAME] [--seconds S] [--pairs N] PROGRAMS_DIR OUT_FILE
+Usage: measure.py [--only NAME] [--seconds S] [--pairs N] [--ids N] PROGRAMS_DIR OUT_FILE
 PROGRAMS_DIR holds hubbub-aggregator, bare-server and load. Prints tables of figures beside their targets and writes them
 to OUT_FILE. Exit 1 when a count is wrong: figures alone fail nothing.
 """
@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
+# Slow connections begin within three seconds; by then they are all there.
+SLOW_BEGIN_S = 5
 
 
 class Wrong(Exception):
@@ -44,6 +46,12 @@ class Server:
 
     def forget_peak(self) -> None:
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+
+@dataclass
+class Export:
+    wall_s: float
+    peak_kib: int
 
 
 @contextlib.contextmanager
@@ -89,11 +97,15 @@ class Bench:
     def report_server(self, config: Path) -> contextlib.AbstractContextManager[Server]:
         return server(self.program("hubbub-aggregator", "run", "--config", config))
 
-    def export(self, config: Path) -> float:
+    def export(self, config: Path) -> Export:
         begin = time.monotonic()
         command = self.program("hubbub-aggregator", "export", "--config", config)
-        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-        return time.monotonic() - begin
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise Wrong(f"{command} ended with {process.returncode}")
+        return Export(time.monotonic() - begin, usage.ru_maxrss)
 
     def offer(self, target: Server, registry: Path, connections: int, *metrics: object) -> dict:
         """One run of the load, with the server's own use of the processor."""
@@ -165,6 +177,121 @@ class Bench:
         ]
         self.table(f"{connections:,} connections, 60 metrics", rows, note)
 
+    def slow(self, connections: int = 10_000, honest: int = 256) -> None:
+        """An honest load by turns without and with slow connections."""
+        config = self.aggregator("slow")
+        # So few metrics that the groups of so few connections fill: otherwise everyone waits for the hold's end.
+        few = (config.parent / "registry", honest, "--metrics", 4)
+        alone, beside, trickles = [], [], []
+        with self.report_server(config) as real:
+            for _ in range(self.pairs):
+                alone.append(self.offer(real, *few))
+                # Longer than the honest run, and ended with it.
+                command = self.program("load", "slow", real.address, "--connections", connections, "--seconds", 600)
+                with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as trickle:
+                    time.sleep(SLOW_BEGIN_S)
+                    if trickle.poll() is not None:
+                        raise Wrong("the slow connections could not be held")
+                    held = len(os.listdir(f"/proc/{real.process.pid}/fd"))
+                    beside.append(self.offer(real, *few))
+                    trickle.terminate()
+                trickles.append(held)
+            peak_kib = real.memory_kib("VmHWM")
+            note = self.check_counted(real, config, alone + beside)
+        of = lambda runs, key: statistics.median(run[key] for run in runs)  # noqa: E731
+        times = of(beside, "p99_ms") / of(alone, "p99_ms")
+        self.table(
+            f"{honest} honest connections beside {connections:,} slow ones",
+            [
+                ["figure (medians of the runs)", "alone", "beside the slow", "target"],
+                ["answers a second", *(f"{of(runs, 'answers_per_s'):,.0f}" for runs in (alone, beside)), ""],
+                ["p50", *(f"{of(runs, 'p50_ms'):.1f} ms" for runs in (alone, beside)), ""],
+                ["p99", *(f"{of(runs, 'p99_ms'):.1f} ms" for runs in (alone, beside)), f"at most doubled: {times:.2f}x"],
+                ["each run's p99", *(" ".join(f"{run['p99_ms']:.1f}" for run in runs) for runs in (alone, beside)), ""],
+                ["open files of the server", "", f"{min(trickles):,}", f"all {connections:,} connections"],
+                ["memory, peak", "", f"{peak_kib / 1024:,.1f} MiB", "at most 256 MiB"],
+            ],
+            note,
+        )
+
+    def exports(self) -> None:
+        """A million counters, from a store that no server has open."""
+        config = self.aggregator("export", "--metrics", 16, "--values", 16_000)
+        with self.report_server(config) as real:
+            run = self.offer(real, config.parent / "registry", 2_048)
+            note = self.check_counted(real, config, [run])
+        runs = [self.export(config) for _ in range(5)]
+        counters = self.run("counted", config.parent / "counters")["counters"]
+        self.table(
+            f"Export of {counters:,} counters, process start and registry included",
+            [
+                ["figure", "fastest of 5", "median", "target"],
+                ["export", *(f"{f(run.wall_s for run in runs):.2f} s" for f in (min, statistics.median)), "1,000,000 in at most 1 s"],
+                ["memory, peak", "", f"{max(run.peak_kib for run in runs) / 1024:,.1f} MiB", ""],
+            ],
+            note,
+        )
+
+    def restart(self, ids: int = 10_000_000) -> None:
+        """A store of many ids, made by as many reports, opened again."""
+        config = self.aggregator("restart")
+        runs: list[dict] = []
+        with self.report_server(config) as real:
+            held = 0
+            while held < ids:
+                runs.append(self.offer(real, config.parent / "registry", 4_096))
+                held += runs[-1]["answers"].get("200", 0)
+            grown_kib = real.memory_kib("VmHWM")
+            note = self.check_counted(real, config, runs)
+            held += sum(run["counted_later"] for run in runs)
+        times = []
+        for _ in range(3):
+            with self.report_server(config) as real:
+                times.append(real.started_s)
+                peak_kib = real.memory_kib("VmHWM")
+        size = (config.parent / "store.redb").stat().st_size
+        target_kib = (64 << 10) + 40 * held / 1024
+        self.table(
+            f"Restart with {held:,} remembered ids, from exec to `listening on`",
+            [
+                ["figure", "value", "target"],
+                ["fastest of 3", f"{min(times):.2f} s", "10,000,000 in at most 2 s"],
+                ["median", f"{statistics.median(times):.2f} s", ""],
+                ["memory, peak, after the start", f"{peak_kib / 1024:,.0f} MiB", f"at most {target_kib / 1024:,.0f} MiB"],
+                ["memory, peak, while they came", f"{grown_kib / 1024:,.0f} MiB", f"at most {target_kib / 1024:,.0f} MiB"],
+                ["store", f"{size / 1e6:,.0f} MB", ""],
+            ],
+            note,
+        )
+
+    def largest(self) -> None:
+        """The largest metric that a registry can have."""
+        config = self.aggregator("largest", "--metrics", 1, "--values", 1 << 20, "--epsilon", 4)
+        with self.report_server(config) as real:
+            idle_kib = real.memory_kib("VmRSS")
+            real.forget_peak()
+            run = self.offer(real, config.parent / "registry", 256)
+            peak_kib = real.memory_kib("VmHWM")
+            note = self.check_counted(real, config, [run])
+            export_kib = real.memory_kib("VmHWM")
+        exported = self.export(config)
+        counters = self.run("counted", config.parent / "counters")["counters"]
+        self.table(
+            f"The largest metric: 1,048,576 values at epsilon 4, {counters:,} counters",
+            [
+                ["figure", "value"],
+                ["answers a second, 256 connections", f"{run['answers_per_s']:,.0f}"],
+                ["p99", f"{run['p99_ms']:,.1f} ms"],
+                ["start, reading the registry", f"{real.started_s:.1f} s"],
+                ["memory, idle", f"{idle_kib / 1024:,.0f} MiB"],
+                ["memory, peak, counting", f"{peak_kib / 1024:,.0f} MiB"],
+                ["memory, peak, the server's while it exports", f"{export_kib / 1024:,.0f} MiB"],
+                ["export without a server", f"{exported.wall_s:.1f} s"],
+                ["its memory, peak", f"{exported.peak_kib / 1024:,.0f} MiB"],
+            ],
+            note,
+        )
+
 
 def main() -> int:
     parser = argparse.ArgumentParser()
@@ -173,12 +300,17 @@ def main() -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--ids", type=int, default=10_000_000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hubbub-bench-") as place:
         bench = Bench(options.programs, Path(place), options.seconds, options.pairs)
         parts = {
             "busy": lambda: bench.load(4_096),
             "quiet": lambda: bench.load(64),
+            "slow": bench.slow,
+            "export": bench.exports,
+            "largest": bench.largest,
+            "restart": lambda: bench.restart(options.ids),
         }
         try:
             for name, part in parts.items():

@@ -8,9 +8,11 @@ mod offer;
 mod registry;
 mod requests;
 mod slow;
+mod totals;
 
 pub use latencies::Latencies;
 pub use offer::{Offering, Outcome, offer, repeat};
-pub use registry::{large, mixed};
+pub use registry::{large, mixed, write};
 pub use requests::Requests;
 pub use slow::{Slowness, Trickle, trickle};
+pub use totals::Totals;

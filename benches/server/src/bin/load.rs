@@ -1,16 +1,14 @@
 //! The load generator. Figures go to standard output as one line of JSON.
 
-use std::fs::File;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use hubbub_bench_server::{Offering, Requests, Slowness, large, mixed, offer, repeat, trickle};
-use hubbub_privacy::{CountersHeader, registry};
+use hubbub_bench_server::{Offering, Requests, Slowness, Totals, large, mixed, offer, repeat, trickle, write};
+use hubbub_privacy::registry;
 use hubbub_randomizer::Plan;
-use parquet::file::reader::{FileReader, SerializedFileReader};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 
@@ -33,6 +31,9 @@ enum Command {
         /// The number of categories of each.
         #[arg(long)]
         values: Option<u32>,
+        /// The epsilon of each.
+        #[arg(long, default_value_t = 1)]
+        epsilon: u32,
     },
     /// Offer reports as fast as they are answered.
     Offer {
@@ -97,13 +98,12 @@ fn main() -> Result<()> {
     setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum })?;
     let now_s = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
     match Arguments::parse().command {
-        Command::Registry { directory, metrics, values } => {
-            let text = match (metrics, values) {
-                (Some(metrics), Some(values)) => large(metrics, values, now_s),
+        Command::Registry { directory, metrics, values, epsilon } => {
+            let files = match (metrics, values) {
+                (Some(metrics), Some(values)) => large(metrics, values, epsilon, now_s),
                 _ => mixed(now_s),
             };
-            let path = directory.join("load.toml");
-            std::fs::write(&path, text?).with_context(|| format!("writing {}", path.display()))
+            write(&files?, &directory).with_context(|| format!("writing into {}", directory.display()))
         }
         Command::Offer { address, registry: directory, connections, seconds, warm_up, metrics, seed } => {
             let plan = Plan::new(registry::read(&directory)?);
@@ -130,38 +130,9 @@ fn main() -> Result<()> {
             Ok(())
         }
         Command::Counted { directory } => {
-            let mut totals = Totals::default();
-            totals.add(&directory)?;
+            let totals = Totals::of(&directory)?;
             println!("{}", json!({"files": totals.files, "reports": totals.reports, "counters": totals.counters}));
             Ok(())
         }
-    }
-}
-
-#[derive(Default)]
-struct Totals {
-    files: u64,
-    reports: u64,
-    counters: i64,
-}
-
-impl Totals {
-    fn add(&mut self, path: &Path) -> Result<()> {
-        if path.is_dir() {
-            for entry in std::fs::read_dir(path)? {
-                self.add(&entry?.path())?;
-            }
-            return Ok(());
-        }
-        let reader =
-            SerializedFileReader::new(File::open(path)?).with_context(|| format!("reading {}", path.display()))?;
-        let metadata = reader.metadata().file_metadata();
-        let pairs = metadata.key_value_metadata().into_iter().flatten();
-        let pairs = pairs.filter_map(|pair| Some((pair.key.as_str(), pair.value.as_deref()?)));
-        let header = CountersHeader::from_pairs(pairs).with_context(|| format!("reading {}", path.display()))?;
-        self.files += 1;
-        self.reports += header.reports;
-        self.counters += metadata.num_rows();
-        Ok(())
     }
 }
