@@ -13,7 +13,7 @@ SOAK := target/soak
 PLANTED := acknowledge_before_commit no_dedupe ids_apart
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: help demo test test-full soak bench build system python format lint unit docs planted whole skipped clean
+.PHONY: help demo test test-full soak bench bench-server build system python format lint unit docs planted whole skipped clean
 
 help:
 	@echo "make demo   the whole pipeline on this machine's real values; results in demo-out/"
@@ -21,6 +21,7 @@ help:
 	@echo "make test-full  the same, 1,000 clean runs of every privacy check, none of which may raise an alarm, and 1,000 kills"
 	@echo "make soak   the server against faults for hours, 10,000 kills among them; goes on where it was interrupted"
 	@echo "make bench  speed and error beside limits and peers, on one core; ends with a table of ratios"
+	@echo "make bench-server  the report server under load beside a bare one, on all cores; about ten minutes, and a release build"
 	@echo "make clean  remove what the two commands have made"
 
 ## The main job.
@@ -53,6 +54,11 @@ bench: system build
 	CRITERION_HOME=$(abspath $(SAMPLES)) $(CARGO) bench --locked -p hubbub-randomizer --bench speed -- --noplot
 	benches/peers/run
 	python3 benches/ratios.py $(SAMPLES) target/peers/speed.jsonl
+
+## The programs as they are shipped: optimized as a whole.
+bench-server: system
+	$(CARGO) build --release --locked -p hubbub-aggregator -p hubbub-bench-server
+	python3 benches/server/measure.py target/release target/bench-server.md
 
 system:
 	@scripts/need cc=build-essential curl=curl dbus-daemon=dbus-daemon nginx=nginx-light patch=patch python3=python3 \

@@ -116,7 +116,7 @@ pub fn server_request(bytes: &[u8]) -> Verdict {
             peer.read_to_end(&mut answer).await.ok();
             answer
         };
-        let both = async { tokio::join!(serve_stream(plan().clone(), clock, stream), talk) };
+        let both = async { tokio::join!(serve_stream(plan().clone(), clock, stream, bytes), talk) };
         tokio::time::timeout(DEADLINE, both).await.expect("the connection ends when its peer has").1
     });
     assert!(answer.len() < MAX_OUTPUT, "the answers have no bound");

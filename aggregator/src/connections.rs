@@ -1,37 +1,31 @@
 //! Connections: accepted, bounded in number, time and memory, and forgotten.
 
-use std::pin::pin;
+use std::io::Read;
+use std::mem::MaybeUninit;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use rustix::process::{Resource, getrlimit};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tracing::warn;
 
+use crate::activity::{Activity, HEAD_TIMEOUT, LAST_REQUEST, polled};
 use crate::http::{Site, respond};
 use crate::tls::Tls;
 
-/// Connections served at once; more wait in the kernel's queue. Each takes about 20 KiB when it reads.
+/// Connections served at once; more wait in the kernel's queue. Each takes about 12 KiB.
 const MAX_CONNECTIONS: usize = 12_288;
 /// File descriptors left for the store, the control socket and exports.
 const OTHER_FILES: u64 = 64;
-/// A request's head has one packet. So long may a connection take for its first one, TLS included, and so long may it be
-/// idle afterwards.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Whatever a peer does, its connection ends after this: no trick holds one for ever.
-const LIFETIME: Duration = Duration::from_secs(300);
-/// What an idle connection gets to read that it is being closed.
-const GOODBYE: Duration = Duration::from_secs(1);
-/// What a connection gets to finish its last request: the hold, and a slow body.
-const LAST_REQUEST: Duration = Duration::from_secs(5);
 /// When no connection can be accepted (out of descriptors), the next attempt waits.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A request of a device has a few hundred bytes of head; proxies add some.
@@ -50,14 +44,25 @@ const H2_SEND_BYTES: usize = 64 << 10;
 /// How often a silent HTTP/2 peer is asked whether it is still there.
 const H2_PING: Duration = Duration::from_secs(20);
 
-type Protocols = auto::Builder<TokioExecutor>;
+/// How a peer begins that speaks HTTP/2 without TLS; no method of HTTP/1 does.
+const H2_BEGINS: &[u8; 3] = b"PRI";
+/// What TLS calls HTTP/2.
+const H2_ALPN: &[u8] = b"h2";
+
+/// What all connections share.
+struct House {
+    site: Arc<Site>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+    stop: watch::Receiver<bool>,
+}
 
 /// Serves connections until `stop` turns true, then lets those that are open finish.
 pub async fn serve(listener: TcpListener, tls: Option<Tls>, site: Arc<Site>, mut stop: watch::Receiver<bool>) {
     bound_buffers(&listener);
     let limit = max_connections();
     let permits = Arc::new(Semaphore::new(limit));
-    let protocols = protocols();
+    let house = Arc::new(House { site, http1: http1(), http2: http2(), stop: stop.clone() });
     loop {
         let accepted = async {
             let permit = permits.clone().acquire_owned().await;
@@ -71,9 +76,15 @@ pub async fn serve(listener: TcpListener, tls: Option<Tls>, site: Arc<Site>, mut
         // Here the peer's address ends: nothing after this line can learn it.
         match accepted.map(|(stream, _)| stream) {
             Ok(stream) => {
-                let tls = tls.as_ref().map(Tls::acceptor);
-                let (site, stop, protocols) = (site.clone(), stop.clone(), protocols.clone());
-                tokio::spawn(serve_connection(stream, tls, site, protocols, stop, permit));
+                let activity = Activity::new(Instant::now());
+                // Answers are one packet; waiting for more would only delay them. A socket that refuses the option
+                // still works.
+                stream.set_nodelay(true).ok();
+                // Most connections are the plain HTTP/1.1 of a proxy; what others need must not make theirs larger.
+                match tls.as_ref().map(Tls::acceptor) {
+                    None => drop(tokio::spawn(house.clone().serve_plain(stream, activity, permit))),
+                    Some(tls) => drop(tokio::spawn(house.clone().serve_tls(stream, tls, activity, permit))),
+                }
             }
             Err(error) => {
                 warn!("accepting a connection: {error}");
@@ -85,6 +96,21 @@ pub async fn serve(listener: TcpListener, tls: Option<Tls>, site: Arc<Site>, mut
     let all = u32::try_from(limit).expect("the limit is small");
     // Those that have not finished by then are cut off when the runtime ends.
     timeout(LAST_REQUEST, permits.acquire_many(all)).await.ok();
+}
+
+/// Serves one stream to its end; `first` is what it begins with.
+pub async fn serve_stream<S>(stream: S, site: Arc<Site>, first: &[u8])
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (_never, stop) = watch::channel(false);
+    let house = House { site, http1: http1(), http2: http2(), stop };
+    let activity = Activity::new(Instant::now());
+    if first.starts_with(H2_BEGINS) {
+        house.serve_http2(stream, activity).await;
+    } else {
+        house.serve_http1(stream, activity).await;
+    }
 }
 
 /// Connections inherit the listener's buffers.
@@ -103,17 +129,16 @@ fn max_connections() -> usize {
     usize::try_from(files).unwrap_or(usize::MAX).min(MAX_CONNECTIONS)
 }
 
-fn protocols() -> Protocols {
-    let mut protocols = auto::Builder::new(TokioExecutor::new());
-    protocols
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_HEAD_BYTES)
-        .max_headers(MAX_HEADERS)
-        .half_close(true);
-    protocols
-        .http2()
+fn http1() -> http1::Builder {
+    let mut http1 = http1::Builder::new();
+    // The time for a head is that of all idleness, see `Activity`.
+    http1.header_read_timeout(None).max_buf_size(MAX_HEAD_BYTES).max_headers(MAX_HEADERS).half_close(true);
+    http1
+}
+
+fn http2() -> http2::Builder<TokioExecutor> {
+    let mut http2 = http2::Builder::new(TokioExecutor::new());
+    http2
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEAD_BYTES as u32)
@@ -122,115 +147,79 @@ fn protocols() -> Protocols {
         .max_send_buf_size(H2_SEND_BYTES)
         .keep_alive_interval(H2_PING)
         .keep_alive_timeout(HEAD_TIMEOUT);
-    protocols
+    http2
 }
 
-async fn serve_connection(
-    stream: TcpStream,
-    tls: Option<TlsAcceptor>,
-    site: Arc<Site>,
-    protocols: Protocols,
-    stop: watch::Receiver<bool>,
-    permit: OwnedSemaphorePermit,
-) {
-    let first_request_by = Instant::now() + HEAD_TIMEOUT;
-    // Answers are one packet; waiting for more would only delay them. A socket that refuses the option still works.
-    stream.set_nodelay(true).ok();
-    match tls {
-        None => serve_http(stream, site, &protocols, first_request_by, stop).await,
-        Some(tls) => {
-            if let Ok(Ok(stream)) = timeout_at(first_request_by, tls.accept(stream)).await {
-                serve_http(stream, site, &protocols, first_request_by, stop).await;
+impl House {
+    async fn serve_plain(self: Arc<Self>, stream: TcpStream, activity: Arc<Activity>, permit: OwnedSemaphorePermit) {
+        match timeout_at(activity.first_request_by(), begins_http2(&stream)).await {
+            Ok(Ok(false)) => self.serve_http1(stream, activity).await,
+            Ok(Ok(true)) => Box::pin(self.serve_http2(stream, activity)).await,
+            // Too little came, or the peer has gone. Bytes left unread would make a reset of the end.
+            Ok(Err(_)) | Err(_) => drop((&*SockRef::from(&stream)).read(&mut [0; H2_BEGINS.len()])),
+        }
+        drop(permit);
+    }
+
+    async fn serve_tls(
+        self: Arc<Self>,
+        stream: TcpStream,
+        tls: TlsAcceptor,
+        activity: Arc<Activity>,
+        permit: OwnedSemaphorePermit,
+    ) {
+        if let Ok(Ok(stream)) = timeout_at(activity.first_request_by(), Box::pin(tls.accept(stream))).await {
+            if stream.get_ref().1.alpn_protocol() == Some(H2_ALPN) {
+                Box::pin(self.serve_http2(stream, activity)).await;
+            } else {
+                self.serve_http1(stream, activity).await;
             }
         }
+        drop(permit);
     }
-    drop(permit);
+
+    async fn serve_http1(&self, stream: impl AsyncRead + AsyncWrite + Unpin, activity: Arc<Activity>) {
+        let service = service_fn(|request| respond(self.site.clone(), request, activity.begin()));
+        let connection = pin!(self.http1.serve_connection(TokioIo::new(stream), service));
+        self.attend(connection, http1::Connection::graceful_shutdown, &activity).await;
+    }
+
+    async fn serve_http2(&self, stream: impl AsyncRead + AsyncWrite + Unpin, activity: Arc<Activity>) {
+        let service = service_fn(|request| polled(respond(self.site.clone(), request, activity.begin())));
+        let connection = pin!(self.http2.serve_connection(TokioIo::new(stream), service));
+        self.attend(connection, http2::Connection::graceful_shutdown, &activity).await;
+    }
+
+    /// Serves a connection until it ends, or until it should.
+    async fn attend<C: Future>(&self, mut connection: Pin<&mut C>, end: impl FnOnce(Pin<&mut C>), activity: &Activity) {
+        let mut stop = self.stop.clone();
+        // What ends a connection early (a reset, bytes that are no HTTP) is the peer's affair, and the error's text is
+        // none of the log's.
+        let last = tokio::select! {
+            biased;
+            _ = connection.as_mut() => return,
+            last = activity.over() => last,
+            _ = stop.wait_for(|&stop| stop) => LAST_REQUEST,
+        };
+        end(connection.as_mut());
+        timeout(last, connection).await.ok();
+    }
 }
 
-/// Serves one stream to its end.
-pub async fn serve_stream<S>(stream: S, site: Arc<Site>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-{
-    let (_never, stop) = watch::channel(false);
-    serve_http(stream, site, &protocols(), Instant::now() + HEAD_TIMEOUT, stop).await;
-}
-
-async fn serve_http<S>(
-    stream: S,
-    site: Arc<Site>,
-    protocols: &Protocols,
-    first_request_by: Instant,
-    mut stop: watch::Receiver<bool>,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-{
-    let activity = Activity::default();
-    let service = service_fn(|request| {
-        let (site, in_progress) = (site.clone(), activity.begin());
-        async move {
-            let answer = respond(site, request).await;
-            drop(in_progress);
-            answer
+/// Whether a peer without TLS speaks HTTP/2. What it sent stays in the socket.
+async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
+    let mut first = [0; H2_BEGINS.len()];
+    loop {
+        let seen = stream.peek(&mut first).await?;
+        if seen == first.len() || seen == 0 || !H2_BEGINS.starts_with(&first[..seen]) {
+            return Ok(first == *H2_BEGINS);
         }
-    });
-    let mut connection = pin!(protocols.serve_connection(TokioIo::new(stream), service));
-    // What ends a connection early (a reset, a timeout, bytes that are no HTTP) is the peer's affair, and the error's
-    // text is none of the log's.
-    let last = tokio::select! {
-        _ = connection.as_mut() => return,
-        () = activity.first_missing(first_request_by) => return,
-        () = activity.idle() => GOODBYE,
-        () = sleep(LIFETIME) => LAST_REQUEST,
-        _ = stop.wait_for(|&stop| stop) => LAST_REQUEST,
-    };
-    connection.as_mut().graceful_shutdown();
-    timeout(last, connection).await.ok();
-}
-
-/// The requests of one connection, counted so that it can be seen to be idle: protocol detection and HTTP/2 have no
-/// limit of their own, and a peer that does not read its answers looks the same from here.
-#[derive(Debug, Default)]
-struct Activity(watch::Sender<Requests>);
-
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Requests {
-    begun: u64,
-    ended: u64,
-}
-
-/// A request until its answer is made, or its stream is given up.
-struct InProgress(watch::Sender<Requests>);
-
-impl Drop for InProgress {
-    fn drop(&mut self) {
-        self.0.send_modify(|requests| requests.ended += 1);
-    }
-}
-
-impl Activity {
-    fn begin(&self) -> InProgress {
-        self.0.send_modify(|requests| requests.begun += 1);
-        InProgress(self.0.clone())
-    }
-
-    /// Ends when no request has begun in time.
-    async fn first_missing(&self, by: Instant) {
-        sleep_until(by).await;
-        if self.0.borrow().begun > 0 {
-            std::future::pending().await
-        }
-    }
-
-    /// Ends when there has been no request for [`HEAD_TIMEOUT`] after an earlier one.
-    async fn idle(&self) {
-        let mut requests = self.0.subscribe();
-        let gone = "the sender lives as long as the connection";
-        loop {
-            let seen = *requests.wait_for(|now| now.begun > 0 && now.begun == now.ended).await.expect(gone);
-            if timeout(HEAD_TIMEOUT, requests.wait_for(|now| *now != seen)).await.is_err() {
-                return;
-            }
-        }
+        // Until more has come. A peer that closes after so little is not told apart, and has the head's time.
+        stream
+            .async_io(Interest::READABLE, || match SockRef::from(stream).peek(&mut [MaybeUninit::uninit(); 3])? {
+                now if now > seen => Ok(()),
+                _ => Err(std::io::ErrorKind::WouldBlock.into()),
+            })
+            .await?;
     }
 }

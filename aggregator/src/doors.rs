@@ -29,10 +29,10 @@ pub fn check_report(plan: &Plan, now_s: i64, body: &[u8]) -> Result<Report, Reje
     ingest::check(plan, now_s, body)
 }
 
-/// Serves one connection to its end. Every good report is told that it is pending: there is no store here.
-pub async fn serve_stream<S>(plan: Arc<Plan>, clock: Clock, stream: S)
+/// Serves one connection that begins with the bytes `first` to its end. Every good report is told that it is pending: there is no store here.
+pub async fn serve_stream<S>(plan: Arc<Plan>, clock: Clock, stream: S, first: &[u8])
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Unpin,
 {
     let (messages, mut received) = mpsc::channel(1);
     let openapi = openapi::document(&plan);
@@ -55,7 +55,7 @@ where
         }
     };
     tokio::select! {
-        () = connections::serve_stream(stream, Arc::new(site)) => {}
+        () = connections::serve_stream(stream, Arc::new(site), first) => {}
         () = committer => {}
     }
 }

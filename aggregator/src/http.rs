@@ -1,33 +1,32 @@
 //! Requests and answers.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hubbub_privacy::Report;
 use hubbub_randomizer::Plan;
 use hyper::body::{Body, Incoming};
 use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
 use thiserror::Error;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, timeout};
 
+use crate::activity::{UnderWay, by};
 use crate::committer::Message;
 use crate::ingest::{self, MAX_BODY_BYTES};
 use crate::pending::Waiter;
 use crate::published::{self, Published};
 use crate::readiness::Readiness;
-use crate::room::{Room, Seat};
+use crate::room::Room;
 use crate::{Answer, Clock, Rejection};
 
 /// Requests with a report that may be under way at once, each with up to a body in memory: as many as connections, and
 /// some.
 pub const MAX_REQUESTS: usize = 16_384;
-/// How long a request waits for its report's commit before it is told `pending`: long enough for any disk under load,
-/// short enough for quiet servers not to hold many connections.
-const HOLD: Duration = Duration::from_secs(2);
 /// A body has at most a few packets; who needs longer is not sending one.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// What is read of a refused body and thrown away, so that its sender gets to see the answer instead of a reset.
@@ -72,55 +71,90 @@ pub struct Site {
 #[error("the body did not arrive in time")]
 pub struct Abandoned;
 
-/// Answers one request.
+/// Answers one request. The future has the size that every connection keeps room for: it takes the body along, and of
+/// the head nothing.
 ///
 /// # Errors
 /// [`Abandoned`] when the body did not arrive: a device must not take a slow network for a refusal.
-pub async fn respond(site: Arc<Site>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Abandoned> {
-    let allowed: &[Method] = match request.uri().path() {
-        // Nothing stands in the URL: what did would end up in the logs of proxies.
-        "/v1/reports" if request.uri().query().is_none() => &[Method::POST],
-        "/healthz" | "/readyz" | "/metrics" | "/openapi.json" => &[Method::GET, Method::HEAD],
-        _ => return Ok(refuse(&site, request, Rejection::Path).await),
-    };
-    if !allowed.contains(request.method()) {
-        let mut response = refuse(&site, request, Rejection::Method).await;
-        let allow = if allowed.contains(&Method::POST) { "POST" } else { "GET, HEAD" };
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
-        return Ok(response);
+pub fn respond(
+    site: Arc<Site>,
+    request: Request<Incoming>,
+    under_way: UnderWay,
+) -> impl Future<Output = Result<Response<Full<Bytes>>, Abandoned>> + Send + 'static {
+    let routed = route(&site, request);
+    async move {
+        match routed {
+            Routed::Answered(response) => Ok(*response),
+            Routed::Refused(refused) => Ok(Box::pin(refuse(&site, *refused)).await),
+            Routed::Report(body) => report(&site, body, &under_way).await,
+        }
     }
-    Ok(match request.uri().path() {
-        "/healthz" => text(StatusCode::OK, TEXT, "ok\n"),
-        "/readyz" if site.readiness.get() => text(StatusCode::OK, TEXT, "ready\n"),
-        "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the store takes no commits now\n"),
-        "/metrics" => text(StatusCode::OK, HeaderValue::from_static(published::CONTENT_TYPE), site.published.render()),
-        "/openapi.json" => text(StatusCode::OK, JSON, site.openapi.clone()),
-        _ if site.retired => refuse(&site, request, Rejection::Retired).await,
-        _ => return report(&site, request).await,
-    })
 }
 
-async fn report(site: &Site, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Abandoned> {
-    let Ok(_under_way) = site.requests.try_acquire() else {
+/// What a request's head decides.
+enum Routed {
+    Answered(Box<Response<Full<Bytes>>>),
+    Refused(Box<Refused>),
+    Report(Incoming),
+}
+
+struct Refused {
+    rejection: Rejection,
+    /// The methods that are allowed, when it was another.
+    allow: Option<&'static str>,
+    request: Request<Incoming>,
+}
+
+fn route(site: &Site, request: Request<Incoming>) -> Routed {
+    let refused = |rejection, allow, request| Routed::Refused(Box::new(Refused { rejection, allow, request }));
+    let answered = |content_type, body: Bytes| Routed::Answered(Box::new(text(StatusCode::OK, content_type, body)));
+    let is_report = match request.uri().path() {
+        // Nothing stands in the URL: what did would end up in the logs of proxies.
+        "/v1/reports" if request.uri().query().is_none() => true,
+        "/healthz" | "/readyz" | "/metrics" | "/openapi.json" => false,
+        _ => return refused(Rejection::Path, None, request),
+    };
+    let (allowed, allow): (&[Method], _) =
+        if is_report { (&[Method::POST], "POST") } else { (&[Method::GET, Method::HEAD], "GET, HEAD") };
+    if !allowed.contains(request.method()) {
+        return refused(Rejection::Method, Some(allow), request);
+    }
+    match request.uri().path() {
+        "/healthz" => answered(TEXT, "ok\n".into()),
+        "/readyz" if site.readiness.get() => answered(TEXT, "ready\n".into()),
+        "/readyz" => {
+            let response = text(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the store takes no commits now\n");
+            Routed::Answered(Box::new(response))
+        }
+        "/metrics" => answered(HeaderValue::from_static(published::CONTENT_TYPE), site.published.render().into()),
+        "/openapi.json" => answered(JSON, site.openapi.clone()),
+        _ if site.retired => refused(Rejection::Retired, None, request),
+        _ => match check_headers(request.headers(), request.body()) {
+            Ok(()) => Routed::Report(request.into_body()),
+            Err(rejection) => refused(rejection, None, request),
+        },
+    }
+}
+
+async fn report(site: &Site, mut body: Incoming, under_way: &UnderWay) -> Result<Response<Full<Bytes>>, Abandoned> {
+    let Ok(_permit) = site.requests.try_acquire() else {
         return Ok(rejected(site, Rejection::Busy));
     };
-    if let Err(rejection) = check_headers(request.headers(), request.body()) {
-        return Ok(refuse(site, request, rejection).await);
-    }
-    let mut body = request.into_body();
-    let collected = timeout(BODY_TIMEOUT, Limited::new(&mut body, MAX_BODY_BYTES).collect()).await;
-    let bytes = match collected.map_err(|_| Abandoned)? {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
-            discard(body).await;
-            return Ok(rejected(site, Rejection::BodyTooLarge));
+    let read = by(Instant::now() + BODY_TIMEOUT, pin!(read(&mut body))).await.ok_or(Abandoned)?;
+    let report = match read {
+        Ok(bytes) => ingest::check(&site.plan, site.clock.now_s(), &bytes),
+        Err(rejection) => {
+            if rejection == Rejection::BodyTooLarge {
+                Box::pin(discard(body)).await;
+            }
+            Err(rejection)
         }
-        Err(_) => return Ok(rejected(site, Rejection::BodyIncomplete)),
     };
-    let answer = match ingest::check(&site.plan, site.clock.now_s(), &bytes) {
-        Ok(report) => match site.room.seat(&report) {
-            Ok(seat) => offer(site, report, seat).await,
-            Err(rejection) => Answer::Rejected(rejection),
+    let answer = match report.and_then(|report| offer(site, report)) {
+        Ok(told) => match by(under_way.hold(), told).await {
+            Some(Ok(answer)) => answer,
+            Some(Err(_)) => Answer::Rejected(Rejection::Stopping),
+            None => Answer::Pending,
         },
         Err(rejection) => Answer::Rejected(rejection),
     };
@@ -130,16 +164,28 @@ async fn report(site: &Site, request: Request<Incoming>) -> Result<Response<Full
     })
 }
 
-async fn offer(site: &Site, report: Report, seat: Seat) -> Answer {
+/// The whole body, which is one piece unless it comes in several packets.
+async fn read(body: &mut Incoming) -> Result<Bytes, Rejection> {
+    let mut whole = Bytes::new();
+    while let Some(frame) = body.frame().await {
+        // Trailers say nothing here.
+        let Ok(piece) = frame.map_err(|_| Rejection::BodyIncomplete)?.into_data() else { continue };
+        if whole.len() + piece.len() > MAX_BODY_BYTES {
+            return Err(Rejection::BodyTooLarge);
+        }
+        whole = if whole.is_empty() { piece } else { [whole, piece].concat().into() };
+    }
+    Ok(whole)
+}
+
+/// Sends a report to the committer; gives the end on which its fate is told.
+fn offer(site: &Site, report: Report) -> Result<oneshot::Receiver<Answer>, Rejection> {
+    let seat = site.room.seat(&report)?;
     let (waiter, told) = Waiter::new();
     match site.messages.try_send(Message::Offer(report, seat, waiter)) {
-        Err(mpsc::error::TrySendError::Full(_)) => Answer::Rejected(Rejection::Busy),
-        Err(mpsc::error::TrySendError::Closed(_)) => Answer::Rejected(Rejection::Stopping),
-        Ok(()) => match timeout(HOLD, told).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Answer::Rejected(Rejection::Stopping),
-            Err(_) => Answer::Pending,
-        },
+        Err(mpsc::error::TrySendError::Full(_)) => Err(Rejection::Busy),
+        Err(mpsc::error::TrySendError::Closed(_)) => Err(Rejection::Stopping),
+        Ok(()) => Ok(told),
     }
 }
 
@@ -158,12 +204,17 @@ fn check_headers(headers: &HeaderMap, body: &Incoming) -> Result<(), Rejection> 
     Ok(())
 }
 
-async fn refuse(site: &Site, request: Request<Incoming>, rejection: Rejection) -> Response<Full<Bytes>> {
+async fn refuse(site: &Site, refused: Refused) -> Response<Full<Bytes>> {
+    let Refused { rejection, allow, request } = refused;
     // Who waits for `100 Continue` has sent no body yet, and reading it would ask for it.
     if !request.headers().contains_key(EXPECT) {
         discard(request.into_body()).await;
     }
-    rejected(site, rejection)
+    let mut response = rejected(site, rejection);
+    if let Some(allow) = allow {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+    }
+    response
 }
 
 async fn discard(body: Incoming) {

@@ -8,6 +8,7 @@
 //! [`run()`] serves until it is told to stop. Listener, clock and shutdown are arguments. The peer's address is dropped
 //! where a connection is accepted; no type of this crate holds one.
 
+mod activity;
 mod answer;
 mod check;
 mod clock;

@@ -12,9 +12,9 @@ use crate::{Answer, Rejection};
 /// B, the least number of new reports of a series that are committed together: with one, most noisy reports could be
 /// rebuilt from the bytes written; with 32, which report came from whom and when is gone.
 pub const COMMIT_GROUP: usize = 32;
-/// Requests that may wait for the same report. A device offers one again after hours; more at once are not honest, and
-/// are told at once that it is pending.
-const MAX_WAITERS: usize = 4;
+/// Requests that may wait for the same report beside the first. A device offers one again after hours; more at once are
+/// not honest, and are told at once that it is pending.
+const MAX_MORE_WAITERS: usize = 3;
 
 /// The counters that a report adds to: one metric, version and period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,9 +53,18 @@ impl Waiter {
 struct Waiting {
     id: ReportId,
     payload: Payload,
-    waiters: Vec<Waiter>,
+    /// Nearly always the only one.
+    waiter: Option<Waiter>,
+    /// Those who offered the same report while it waited.
+    more: Vec<Waiter>,
     /// Given back when the report is forgotten.
     _seat: Seat,
+}
+
+impl Waiting {
+    fn tell_all(&mut self, answer: Answer) {
+        self.waiter.take().into_iter().chain(self.more.drain(..)).for_each(|waiter| waiter.tell(answer));
+    }
 }
 
 /// At least [`COMMIT_GROUP`] reports of one series as their sum and their ids: what may be committed. There is no other
@@ -119,17 +128,20 @@ impl Pending {
     pub fn offer(&mut self, report: Report, seat: Seat, waiter: Waiter) {
         if let Some(&(key, position)) = self.places.get(&(report.period, report.id)) {
             let first = self.groups.get_mut(&key).and_then(|group| group.get_mut(position));
-            let waiters = &mut first.expect("places point at waiting reports").waiters;
-            waiters.retain(|waiter| !waiter.has_gone());
-            if waiters.len() < MAX_WAITERS {
-                waiters.push(waiter);
+            let first = first.expect("places point at waiting reports");
+            first.more.retain(|waiter| !waiter.has_gone());
+            if first.more.len() < MAX_MORE_WAITERS {
+                first.more.push(waiter);
             } else {
                 waiter.tell(Answer::Pending);
             }
             return;
         }
         let key = SeriesKey { metric: report.metric, version: report.version, period: report.period };
-        self.add(key, Waiting { id: report.id, payload: report.payload, waiters: vec![waiter], _seat: seat });
+        self.add(
+            key,
+            Waiting { id: report.id, payload: report.payload, waiter: Some(waiter), more: Vec::new(), _seat: seat },
+        );
     }
 
     fn add(&mut self, key: SeriesKey, waiting: Waiting) {
@@ -146,18 +158,20 @@ impl Pending {
         self.full.iter().filter_map(|key| FullGroup::fold(plan, *key, self.groups.get(key)?)).collect()
     }
 
-    /// Forgets the reports of committed groups and tells their waiters.
+    /// Forgets the reports of committed groups and tells their waiters. A task of the runtime does the telling: woken from
+    /// within, thousands of requests cost no lock each. Needs a runtime that was entered.
     pub fn settle(&mut self, committed: &[FullGroup]) {
-        for group in committed {
-            self.remove(group.key, Answer::Counted);
-        }
+        let counted: Vec<Vec<Waiting>> = committed.iter().map(|group| self.take(group.key)).collect();
+        tokio::spawn(async move {
+            counted.into_iter().flatten().for_each(|mut waiting| waiting.tell_all(Answer::Counted));
+        });
     }
 
     /// Tells all waiters of groups that could not be committed; the reports stay.
     pub fn refuse_waiters(&mut self, groups: &[FullGroup], rejection: Rejection) {
         for group in groups {
             for waiting in self.groups.get_mut(&group.key).into_iter().flatten() {
-                waiting.waiters.drain(..).for_each(|waiter| waiter.tell(Answer::Rejected(rejection)));
+                waiting.tell_all(Answer::Rejected(rejection));
             }
         }
     }
@@ -165,9 +179,9 @@ impl Pending {
     /// Forgets the reports that turn out to be committed: after a commit whose outcome was unknown.
     pub fn forget(&mut self, is_committed: impl Fn(Period, &ReportId) -> bool) {
         for (key, group) in std::mem::take(self).groups {
-            for waiting in group {
+            for mut waiting in group {
                 if is_committed(key.period, &waiting.id) {
-                    waiting.waiters.into_iter().for_each(|waiter| waiter.tell(Answer::Counted));
+                    waiting.tell_all(Answer::Counted);
                 } else {
                     self.add(key, waiting);
                 }
@@ -184,16 +198,19 @@ impl Pending {
     /// Gives up what is left of a period.
     pub fn drop_period(&mut self, period: Period) {
         for key in self.remainder(period).into_keys() {
-            self.remove(key, Answer::Rejected(Rejection::PeriodClosed));
+            for mut waiting in self.take(key) {
+                waiting.tell_all(Answer::Rejected(Rejection::PeriodClosed));
+            }
         }
     }
 
-    fn remove(&mut self, key: SeriesKey, answer: Answer) {
+    fn take(&mut self, key: SeriesKey) -> Vec<Waiting> {
         self.full.remove(&key);
-        for waiting in self.groups.remove(&key).into_iter().flatten() {
+        let group = self.groups.remove(&key).unwrap_or_default();
+        for waiting in &group {
             self.places.remove(&(key.period, waiting.id));
-            waiting.waiters.into_iter().for_each(|waiter| waiter.tell(answer));
         }
+        group
     }
 
     /// The periods that reports wait for.

@@ -143,10 +143,14 @@ pub async fn run(listener: TcpListener, setup: Setup, shutdown: impl Future<Outp
     let messages = site.messages.clone();
 
     let (ended, mut end) = oneshot::channel();
+    let runtime = tokio::runtime::Handle::current();
     std::thread::Builder::new()
         .name("committer".to_owned())
         // The receiver is gone only when `run` itself was dropped; then nobody wants to know.
-        .spawn(move || ended.send(committer.run(received)).ok())
+        .spawn(move || {
+            let _entered = runtime.enter();
+            ended.send(committer.run(received)).ok()
+        })
         .map_err(|error| RunError::Defect(error.to_string()))?;
 
     let (stop, stopped) = watch::channel(false);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use hubbub_aggregator::{Clock, Config, ConfigError, Setup, run};
+use hubbub_aggregator::{Clock, Config, ConfigError, RunError, Setup, run};
 use hubbub_privacy::Exit;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,7 +21,11 @@ pub fn serve(config: &Path, test_clock: Option<&Path>) -> Result<(), Failure> {
     limits::set().map_err(|error| Failure(format!("setting the process's limits: {error}"), Exit::InputOutput))?;
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Failure(format!("starting the runtime: {error}"), Exit::InputOutput))?;
-    runtime.block_on(serve_until_signalled(&config, test_clock, passed))
+    let test_clock = test_clock.map(Path::to_owned);
+    // On a worker: what the registry took to be read is free again afterwards, and only its own thread reuses it.
+    let served = runtime.spawn(async move { serve_until_signalled(&config, test_clock.as_deref(), passed).await });
+    let served = runtime.block_on(served);
+    served.unwrap_or_else(|error| Err(Failure(RunError::Defect(error.to_string()).to_string(), Exit::InputOutput)))
 }
 
 async fn serve_until_signalled(

@@ -1,9 +1,11 @@
 //! The report: the first type on the route that can be written to a disk or a wire.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -35,13 +37,43 @@ impl fmt::Debug for ReportId {
 }
 
 /// What a mechanism's output looks like on the wire; its meaning is the mechanism's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "`report` must be a whole number or an array of whole numbers")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum Payload {
     /// An output index.
     Number(u32),
     /// The indices of a subset, ascending, or a coordinate and an index.
     List(Vec<u32>),
+}
+
+impl<'de> Deserialize<'de> for Payload {
+    /// What a derived reader of the same form would take. That one copies every number before it knows the form.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberOrList)
+    }
+}
+
+struct NumberOrList;
+
+impl<'de> Visitor<'de> for NumberOrList {
+    type Value = Payload;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`report` must be a whole number or an array of whole numbers")
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Payload, E> {
+        let number = u32::try_from(number);
+        number.map(Payload::Number).map_err(|_| E::custom("`report` has a number beyond 32 bits"))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Payload, A::Error> {
+        let mut indices = Vec::new();
+        while let Some(index) = list.next_element()? {
+            indices.push(index);
+        }
+        Ok(Payload::List(indices))
+    }
 }
 
 /// A randomized answer, safe to show to anyone.
@@ -82,12 +114,14 @@ pub enum MalformedReport {
 /// The JSON object, field by field.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wire {
+struct Wire<'a> {
     v: u32,
     metric: u32,
     version: u32,
-    period: String,
-    id: String,
+    #[serde(borrow)]
+    period: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
     report: Payload,
 }
 
@@ -98,8 +132,8 @@ impl Report {
             v: REPORT_FORMAT,
             metric: self.metric.0,
             version: self.version,
-            period: self.period.to_string(),
-            id: self.id.to_string(),
+            period: self.period.to_string().into(),
+            id: self.id.to_string().into(),
             report: self.payload.clone(),
         };
         serde_json::to_string(&wire).expect("numbers and strings serialize")
@@ -119,12 +153,12 @@ impl Report {
         if bytes.trim_ascii_start().first() != Some(&b'{') {
             return Err(MalformedReport::NotAnObject);
         }
-        let wire: Wire = serde_json::from_slice(bytes).map_err(|error| MalformedReport::Json(error.to_string()))?;
+        let wire: Wire<'_> = serde_json::from_slice(bytes).map_err(|error| MalformedReport::Json(error.to_string()))?;
         if wire.v != REPORT_FORMAT {
             return Err(MalformedReport::Format(wire.v));
         }
         let mut id = [0; 16];
-        let length = URL_SAFE_NO_PAD.decode_slice(&wire.id, &mut id).map_err(|_| MalformedReport::Id)?;
+        let length = URL_SAFE_NO_PAD.decode_slice(wire.id.as_ref(), &mut id).map_err(|_| MalformedReport::Id)?;
         if length != id.len() {
             return Err(MalformedReport::Id);
         }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::sources::{production, root};
 
 /// Which of our crates each crate may use.
-const ALLOWED: [(&str, &[&str]); 8] = [
+const ALLOWED: [(&str, &[&str]); 9] = [
     ("hubbub-privacy", &[]),
     ("hubbub-randomizer", &["hubbub-privacy"]),
     ("hubbub-collector", &["hubbub-privacy", "hubbub-randomizer"]),
@@ -17,6 +17,7 @@ const ALLOWED: [(&str, &[&str]); 8] = [
     ("hubbub-estimator", &["hubbub-privacy", "hubbub-randomizer"]),
     ("hubbub", &["hubbub-privacy", "hubbub-randomizer", "hubbub-aggregator", "hubbub-estimator"]),
     ("hubbub-faults", &["hubbub-privacy"]),
+    ("hubbub-bench-server", &["hubbub-privacy", "hubbub-randomizer"]),
     ("hubbub-tests", &[]),
 ];
 

@@ -29,8 +29,9 @@ use crate::replace_file::put_in_place;
 use place::StoreFile;
 use tables::{CLOSED, COUNTERS_PER_ROW, COUNTS, FORMAT, IDS};
 
-/// What the database may keep of its file in memory. Counters of hundreds of metrics fit; ids are held apart.
-const CACHE_BYTES: usize = 16 << 20;
+/// What the database may keep of its file in memory. The counters of a hundred metrics fit; ids are held apart, and pages
+/// of theirs fill whatever there is.
+const CACHE_BYTES: usize = 8 << 20;
 
 /// The open store. One owner writes.
 #[derive(Debug)]
