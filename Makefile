@@ -10,7 +10,7 @@ SAMPLES := target/speed-samples
 SKIPPED := target/skipped
 SOAK := target/soak
 # The bugs that every run plants; `make test-full` plants all.
-PLANTED := acknowledge_before_commit no_dedupe ids_apart
+PLANTED := acknowledge_before_commit no_dedupe ids_apart fsync_dropped group_of_one
 export CARGO_TERM_COLOR ?= auto
 
 .PHONY: help demo test test-full soak bench bench-server build system python format lint unit docs planted whole skipped clean
