@@ -21,6 +21,8 @@ const METRICS: usize = 2;
 const AT_ONCE: usize = 64;
 /// Seven groups: what fills no group is held for seconds.
 const FULL: usize = 7 * GROUP;
+/// Of an answer that should not be, so much is shown.
+const MAX_SHOWN: usize = 400;
 /// What is given up when the week ends.
 const REMAINDER: usize = 4;
 /// An answer that is not there by then waits for others to fill its group.
@@ -205,7 +207,11 @@ fn steps(lives: Vec<Vec<Event>>, carried: &BTreeMap<String, Vec<usize>>) -> Vec<
                 && let Some(reports) = carried.get(name)
             {
                 let number = answered.entry(name.clone()).or_default();
-                acknowledged = bytes.starts_with(b"HTTP/1.1 200 ").then_some(reports[*number]);
+                let Some(&report) = reports.get(*number) else {
+                    let head = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_SHOWN)]);
+                    panic!("{name} has had {number} answers to {reports:?}, and gets another: {head}");
+                };
+                acknowledged = bytes.starts_with(b"HTTP/1.1 200 ").then_some(report);
                 *number += 1;
             }
             steps.push(Step::Done(event));

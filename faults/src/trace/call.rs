@@ -60,6 +60,8 @@ fn call<'a>(thread: u32, text: &str, source: &'a str, began: usize, ended: usize
     let digits = result.find(|c: char| c != '-' && !c.is_ascii_alphanumeric()).unwrap_or(result.len());
     let returned = match result[..digits].strip_prefix("0x") {
         Some(hex) => u64::from_str_radix(hex, 16).ok().map(|address| address.cast_signed()),
+        // A signal came first: the call is made again, and printed again.
+        None if result.starts_with("? ERESTART") => Some(-1),
         None => result[..digits].parse().ok(),
     };
     let returned_target = target(&result[digits..]).to_owned();
@@ -137,11 +139,12 @@ mod tests {
                    7  <... pwrite64 resumed>)          = 2\n\
                    7  openat(AT_FDCWD<\\x2f>, \"\\x61\", O_RDWR) = 5<\\x2f\\x61>\n\
                    9  fdatasync(13<\\x2f\\x61> <unfinished ...>\n\
+                   8  writev(4<\\x2f>, [{iov_base=\"\\x01\", iov_len=1}], 1) = ? ERESTARTSYS (To be restarted if SA_RESTART is set)\n\
                    9  +++ killed by SIGKILL +++\n";
         let calls = calls(log);
         assert_eq!(
             calls.iter().map(|call| call.name).collect::<Vec<_>>(),
-            ["close", "pwrite64", "openat", "fdatasync"]
+            ["close", "pwrite64", "openat", "writev", "fdatasync"]
         );
         let write = &calls[1];
         assert_eq!((write.thread, write.began, write.ended, write.returned), (7, 0, 2, Some(2)));
@@ -149,7 +152,7 @@ mod tests {
         assert_eq!(bytes(&write.arguments[1]), [1, 2]);
         assert_eq!(target(&calls[0].arguments[0]), "TCP:[127.0.0.1:1->127.0.0.1:2]");
         assert_eq!((calls[2].returned, calls[2].returned_target.as_str()), (Some(5), "\\x2f\\x61"));
-        assert_eq!(calls[3].returned, None);
+        assert_eq!((calls[3].returned, calls[4].returned), (Some(-1), None), "made again, and perhaps made");
     }
 
     #[test]
