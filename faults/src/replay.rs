@@ -81,8 +81,24 @@ impl Replay {
         }
     }
 
-    /// The process has ended; the disk goes on with another one's operations.
-    pub fn next_process(&mut self) {
+    /// The process has ended, and `path` holds `bytes`; the disk goes on with another one's operations.
+    ///
+    /// Only the calls that a kill cut off are not in its trace: without a kill the bytes must be the same.
+    pub fn next_process(&mut self, path: &Path, bytes: &[u8], killed: bool) {
+        self.forget_process();
+        let Some(Entry::File(file)) = self.names.get(path) else {
+            panic!("the trace does not show {}", path.display())
+        };
+        let file = &mut self.files[*file];
+        if file.bytes() != bytes {
+            assert!(killed, "the trace does not account for what {} holds", path.display());
+            file.set_len(bytes.len());
+            file.write(0, bytes);
+        }
+    }
+
+    /// The process has ended: its descriptors mean nothing to the next one.
+    pub fn forget_process(&mut self) {
         self.open.clear();
         self.syncs.clear();
     }

@@ -22,7 +22,7 @@ use crate::replay::Replay;
 use crate::rounds::{self, Bounds, Round};
 use crate::server::until;
 use crate::trace::{Operation, refused};
-use story::{Step, Story, ending, live};
+use story::{STORE, Step, Story, ending, live};
 
 /// Images of one life: making the record takes about as long as looking at so many.
 pub const IMAGES: usize = 2000;
@@ -89,7 +89,7 @@ fn cuts(story: &Story, rng: &mut ChaCha12Rng) -> Vec<Cut> {
                 | Operation::Rename { .. }
                 | Operation::Unlink { .. }
         ),
-        Step::NextProcess => true,
+        Step::NextProcess { .. } => true,
         Step::Acknowledged(_) => false,
     });
     let mut cuts: Vec<Cut> = (0..IMAGES)
@@ -127,7 +127,7 @@ fn look_at(story: &Story, cuts: &[Cut], seed: u64, program: &Path, parent: &Path
                 Step::Acknowledged(number) => {
                     acknowledged.insert(*number);
                 }
-                Step::NextProcess => replay.next_process(),
+                Step::NextProcess { store, killed } => replay.next_process(&story.root.join(STORE), store, *killed),
             }
         }
         done = cut.steps;
@@ -150,7 +150,7 @@ fn put(place: &Place, image: &BTreeMap<PathBuf, Vec<u8>>) {
     for entry in fs::read_dir(place.path("")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with("store.redb") {
+        if name.starts_with(STORE) {
             fs::remove_file(&path).unwrap();
         } else if name == "counters" {
             fs::remove_dir_all(&path).unwrap();

@@ -1,6 +1,7 @@
 //! A server's life under `strace`: creation, commits, a period's end with its rewrite, a clean stop, a kill.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ const SOON: Duration = Duration::from_millis(60);
 const AT_HAND: Duration = Duration::from_millis(1);
 /// The longest time that a volley gets before the kill, in milliseconds.
 const LONGEST_BEFORE_KILL_MS: u64 = 60;
+/// The store's name in its place.
+pub const STORE: &str = "store.redb";
 /// The week that ends in the story.
 const ENDING: &str = "2026-W45";
 
@@ -41,8 +44,13 @@ pub enum Step {
     Done(Event),
     /// The server answered 200 to this report of the crowd; what it did before had to be durable.
     Acknowledged(usize),
-    /// The process ended; another one went on.
-    NextProcess,
+    /// The process ended, and left this store; another one went on.
+    NextProcess {
+        /// The store's bytes.
+        store: Vec<u8>,
+        /// A kill ended it.
+        killed: bool,
+    },
 }
 
 /// Everything that happened, in order.
@@ -148,6 +156,7 @@ pub fn live(program: &Path, parent: &Path, rng: &mut ChaCha12Rng) -> Story {
     let mut sender =
         Sender { crowd, carried: BTreeMap::new(), idle: Vec::new(), held: Vec::new(), findings: Vec::new() };
     let mut lives = Vec::new();
+    let store = || fs::read(place.path(STORE)).unwrap();
 
     let start = |number: usize| {
         let (capture, command) = Capture::of(&place, &format!("trace-{number}"), &run_command(&place), None);
@@ -167,7 +176,7 @@ pub fn live(program: &Path, parent: &Path, rng: &mut ChaCha12Rng) -> Story {
         sender.findings.push(Finding::new(Breach::WrongEnd, "SIGTERM does not end it with success"));
     }
     sender.hear_the_end();
-    lives.push(capture.events(pid));
+    lives.push((capture.events(pid), store(), false));
 
     let (capture, server) = start(1);
     sender.offer(&server, &series[4][..128]);
@@ -176,7 +185,7 @@ pub fn live(program: &Path, parent: &Path, rng: &mut ChaCha12Rng) -> Story {
     let pid = server.pid();
     server.kill();
     sender.hear_the_end();
-    lives.push(capture.events(pid));
+    lives.push((capture.events(pid), store(), true));
 
     let (capture, server) = start(2);
     let again = sender.crowd.unanswered(4);
@@ -185,7 +194,7 @@ pub fn live(program: &Path, parent: &Path, rng: &mut ChaCha12Rng) -> Story {
     let pid = server.pid();
     server.terminate();
     sender.hear_the_end();
-    lives.push(capture.events(pid));
+    lives.push((capture.events(pid), store(), false));
 
     let steps = steps(lives, &sender.carried);
     Story { root: place.path(""), steps, crowd: sender.crowd, findings: sender.findings }
@@ -196,10 +205,10 @@ fn is_exported(place: &Place) -> bool {
 }
 
 /// The operations, with an acknowledgement where the first bytes of an answer 200 to a report left.
-fn steps(lives: Vec<Vec<Event>>, carried: &BTreeMap<String, Vec<usize>>) -> Vec<Step> {
+fn steps(lives: Vec<(Vec<Event>, Vec<u8>, bool)>, carried: &BTreeMap<String, Vec<usize>>) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut answered: BTreeMap<String, usize> = BTreeMap::new();
-    for life in lives {
+    for (life, store, killed) in lives {
         for event in life {
             let mut acknowledged = None;
             if let Operation::Write { target: Target::Connection(name), bytes, .. } = &event.operation
@@ -217,7 +226,7 @@ fn steps(lives: Vec<Vec<Event>>, carried: &BTreeMap<String, Vec<usize>>) -> Vec<
             steps.push(Step::Done(event));
             steps.extend(acknowledged.map(Step::Acknowledged));
         }
-        steps.push(Step::NextProcess);
+        steps.push(Step::NextProcess { store, killed });
     }
     steps
 }

@@ -134,7 +134,7 @@ impl Observer {
             }
         }
         self.end_of_commit();
-        self.replay.next_process();
+        self.replay.forget_process();
         self.lives += 1;
     }
 

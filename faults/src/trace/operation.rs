@@ -105,7 +105,8 @@ pub struct Event {
 }
 
 /// The operations of successful calls in the order of time. What a call gives (a descriptor, durability) is there at its
-/// end; what it may have done is taken as done at its beginning.
+/// end; what it may have done is taken as done at its beginning. A call that a kill cut off is left out: what is printed of
+/// it cannot be relied on, and whether it was made can only be seen by what it left.
 pub fn events(calls: Vec<Call<'_>>) -> Vec<Event> {
     let mut timed: Vec<(usize, Event)> = Vec::new();
     for call in calls {
@@ -117,30 +118,25 @@ pub fn events(calls: Vec<Call<'_>>) -> Vec<Event> {
 }
 
 fn operations(call: &Call<'_>) -> Vec<(usize, Operation)> {
-    // A call that a kill cut off may have been made; what fails has done nothing.
-    let made = call.returned.is_none_or(|returned| returned >= 0);
-    if !made {
-        return Vec::new();
-    }
+    let Some(returned) = call.returned.filter(|returned| *returned >= 0) else { return Vec::new() };
     let descriptor = |number: usize| descriptor(call, number);
     let began = |operation| vec![(call.began, operation)];
     match call.name {
-        "open" | "openat" | "creat" => opened(call),
-        "dup" | "dup2" | "dup3" => duplicated(call),
-        "fcntl" if call.arguments[1].starts_with("F_DUPFD") => duplicated(call),
+        "open" | "openat" | "creat" => opened(call, returned),
+        "dup" | "dup2" | "dup3" => duplicated(call, returned),
+        "fcntl" if call.arguments[1].starts_with("F_DUPFD") => duplicated(call, returned),
         "close" => began(Operation::Close { descriptor: descriptor(0) }),
-        "write" | "pwrite64" | "writev" | "pwritev" | "pwritev2" | "sendto" | "sendmsg" => began(written(call)),
+        "write" | "pwrite64" | "writev" | "pwritev" | "pwritev2" | "sendto" | "sendmsg" => {
+            began(written(call, returned))
+        }
         "ftruncate" => began(Operation::SetLength { descriptor: descriptor(0), length: number(&call.arguments[1]) }),
         "fallocate" if call.arguments[1] == "0" => {
             let length = number(&call.arguments[2]) + number(&call.arguments[3]);
             began(Operation::SetLength { descriptor: descriptor(0), length })
         }
         "fsync" | "fdatasync" => {
-            let mut sync = began(Operation::SyncBegan { descriptor: descriptor(0) });
-            if call.returned == Some(0) {
-                sync.push((call.ended, Operation::SyncDone { descriptor: descriptor(0) }));
-            }
-            sync
+            let done = (call.ended, Operation::SyncDone { descriptor: descriptor(0) });
+            vec![(call.began, Operation::SyncBegan { descriptor: descriptor(0) }), done]
         }
         "rename" => began(Operation::Rename { from: path(&call.arguments[0]), to: path(&call.arguments[1]) }),
         "renameat" | "renameat2" => began(Operation::Rename { from: path_at(call, 0), to: path_at(call, 2) }),
@@ -159,7 +155,7 @@ fn is_shared_and_writable(call: &Call<'_>) -> bool {
     protection.contains("PROT_WRITE") && flags.contains("MAP_SHARED") && file != "-1"
 }
 
-fn opened(call: &Call<'_>) -> Vec<(usize, Operation)> {
+fn opened(call: &Call<'_>, descriptor: i64) -> Vec<(usize, Operation)> {
     let (path, flags) = match call.name {
         "openat" => (path_at(call, 0), call.arguments[2].as_str()),
         "creat" => (path(&call.arguments[0]), "O_CREAT|O_TRUNC"),
@@ -167,25 +163,20 @@ fn opened(call: &Call<'_>) -> Vec<(usize, Operation)> {
     };
     let has = |flag: &str| flags.split('|').any(|set| set == flag);
     let (create, truncate) = (has("O_CREAT"), has("O_TRUNC"));
-    // Cut off by a kill, a descriptor plays no part any more, but the file may have been made.
-    let descriptor = call.returned.unwrap_or(-1);
     vec![(call.ended, Operation::Open { path, create, truncate, descriptor })]
 }
 
-fn duplicated(call: &Call<'_>) -> Vec<(usize, Operation)> {
-    let to = call.returned.unwrap_or(-1);
+fn duplicated(call: &Call<'_>, to: i64) -> Vec<(usize, Operation)> {
     vec![(call.ended, Operation::Duplicate { from: descriptor(call, 0), to })]
 }
 
-fn written(call: &Call<'_>) -> Operation {
+fn written(call: &Call<'_>, returned: i64) -> Operation {
     let text = &call.arguments[1];
     let mut bytes = match call.name {
         "writev" | "pwritev" | "pwritev2" | "sendmsg" => parts(text),
         _ => bytes(text),
     };
-    if let Some(returned) = call.returned {
-        bytes.truncate(usize::try_from(returned).expect("a call that failed is left out"));
-    }
+    bytes.truncate(usize::try_from(returned).expect("a call that failed is left out"));
     let offset = call.name.starts_with("pwrite").then(|| number(&call.arguments[3]));
     Operation::Write { descriptor: descriptor(call, 0), target: to_target(target(&call.arguments[0])), offset, bytes }
 }
