@@ -16,7 +16,7 @@ help:
 	@echo "make test   formatting, lints, all tests, documentation, notebooks"
 	@echo "make test-full  the same, and 1,000 clean runs of every privacy check, none of which may raise an alarm"
 	@echo "make bench  speed and error beside limits and peers, on one core; ends with a table of ratios"
-	@echo "make bench-server  the report server under load beside a bare one, on all cores; about ten minutes, and a release build"
+	@echo "make bench-server  the report server under load beside a bare one, on all cores; a quarter of an hour after a release build"
 	@echo "make clean  remove what the two commands have made"
 
 ## The main job.
