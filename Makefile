@@ -21,7 +21,7 @@ help:
 	@echo "make test-full  the same, 1,000 clean runs of every privacy check, none of which may raise an alarm, and 1,000 kills"
 	@echo "make soak   the server against faults for hours, 10,000 kills among them; goes on where it was interrupted"
 	@echo "make bench  speed and error beside limits and peers, on one core; ends with a table of ratios"
-	@echo "make bench-server  the report server under load beside a bare one, on all cores; about ten minutes, and a release build"
+	@echo "make bench-server  the report server under load beside a bare one, on all cores; a quarter of an hour after a release build"
 	@echo "make clean  remove what the two commands have made"
 
 ## The main job.

@@ -3,18 +3,19 @@
 //! Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 input/output, 4 something needed is unavailable.
 
 mod activation;
+mod allocator;
 mod limits;
 mod log;
 mod serve;
 mod systemd;
 
-use hubbub_privacy::Exit;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use hubbub_aggregator::{Config, Reading, Task, maintain};
+use hubbub_privacy::Exit;
 
 /// Counts randomized reports and keeps only sums.
 #[derive(Parser)]
@@ -114,7 +115,6 @@ fn perform(config: &Path, store: Option<PathBuf>, task: Task) -> Result<(), Fail
 
 fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|error| Failure(format!("writing to standard output: {error}"), Exit::InputOutput))
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|error| Failure(format!("writing to standard output: {error}"), Exit::InputOutput))
 }

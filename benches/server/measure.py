@@ -140,8 +140,8 @@ class Bench:
         print(text, flush=True)
         self.tables.append(text)
 
-    def load(self, connections: int) -> None:
-        """Bare and real by turns."""
+    def load(self, connections: int, title: str, *, busy: bool) -> None:
+        """Bare and real by turns. Targets are a busy server's: a quiet one waits for a group, and 202 is its honest answer."""
         config = self.aggregator(f"load-{connections}")
         registry = config.parent / "registry"
         bare_runs, real_runs = [], []
@@ -165,17 +165,17 @@ class Bench:
             ["figure (medians of the runs)", "bare", "hubbub", "target"],
             ["answers a second", f"{bare_s:,.0f}", f"{of(real_runs, 'answers_per_s'):,.0f}", ""],
             ["durable, counted reports a second", "", f"{median(counted_s):,.0f}", ""],
-            ["counted / bare", "", f"{median(counted_s) / bare_s:.2f}", "at least 0.7"],
+            ["counted / bare", "", f"{median(counted_s) / bare_s:.2f}", "at least 0.7" if busy else ""],
             ["each run", *(" ".join(f"{run['answers_per_s']:,.0f}" for run in runs) for runs in (bare_runs, real_runs)), ""],
-            ["CPU a report", f"{of(bare_runs, 'cpu_us'):.1f} us", f"{of(real_runs, 'cpu_us'):.1f} us", "at most 20 us"],
+            ["CPU a report", f"{of(bare_runs, 'cpu_us'):.1f} us", f"{of(real_runs, 'cpu_us'):.1f} us", "at most 20 us" if busy else ""],
             ["p50", *(f"{of(runs, 'p50_ms'):.1f} ms" for runs in (bare_runs, real_runs)), ""],
             ["p99", *(f"{of(runs, 'p99_ms'):.1f} ms" for runs in (bare_runs, real_runs)), ""],
-            ["memory, idle", "", f"{idle_kib / 1024:,.1f} MiB", ""],
+            ["memory, after the start", "", f"{idle_kib / 1024:,.1f} MiB", ""],
             ["memory, peak", f"{bare_kib / 1024:,.1f} MiB", f"{peak_kib / 1024:,.1f} MiB", f"at most {allowed_kib / 1024:,.1f} MiB"],
             ["ids remembered", "", f"{ids:,}", ""],
             ["answered 200 / 202", "", " / ".join(f"{count / all_answers:.4%}" for count in answers.values()), ""],
         ]
-        self.table(f"{connections:,} connections, 60 metrics", rows, note)
+        self.table(f"{title}: {connections:,} connections, 60 metrics", rows, note)
 
     def slow(self, connections: int = 10_000, honest: int = 256) -> None:
         """An honest load by turns without and with slow connections."""
@@ -305,8 +305,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="hubbub-bench-") as place:
         bench = Bench(options.programs, Path(place), options.seconds, options.pairs)
         parts = {
-            "busy": lambda: bench.load(4_096),
-            "quiet": lambda: bench.load(64),
+            "busy": lambda: bench.load(4_096, "Busy", busy=True),
+            "quiet": lambda: bench.load(64, "Quiet", busy=False),
             "slow": bench.slow,
             "export": bench.exports,
             "largest": bench.largest,
